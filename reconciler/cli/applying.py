@@ -1,0 +1,182 @@
+"""The course of an apply as its user meets it: plan, question, progress, and what is left at the end."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from reconciler.cli.output import remark, result, style_for
+from reconciler.cli.planning import make_session_plan, read_plan
+from reconciler.cli.progress import Progress
+from reconciler.cli.session import Session, open_session, stop_on_signals
+from reconciler.errors import ExitCode, PlanError, UsageError
+from reconciler.executor.loop import Ended, Followed
+from reconciler.model.desired import Desired
+from reconciler.plan import Change, Plan, plan_checksum
+from reconciler.reconcile import Planned, apply_changes, refuse_stale
+from reconciler.renderers.plan_text import render_plan
+from reconciler.renderers.status_text import render_status
+from reconciler.renderers.text import clean, plural
+from reconciler.safety import Allowed, permitted, refuse_large
+from reconciler.status import ModelStatus, Phase, statuses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the command line asked for."""
+
+    manifests: Path
+    plan_file: Path | None = None
+    targets: tuple[str, ...] = ()
+    auto_approve: bool = False
+    wait: bool = True
+    allowed: Allowed = field(default_factory=Allowed)
+
+
+def apply_command(request: Request) -> int:
+    """Plans, asks, applies, tells; the exit code."""
+    refuse_unasked(request)
+    progress = Progress(sys.stderr)
+    session = open_session(request.manifests, report=progress.report)
+    if request.plan_file is None:
+        planned = make_session_plan(session, request.targets)
+    else:
+        session, planned = _saved(session, request.plan_file)
+    result(render_plan(planned.plan, style_for(sys.stdout)))
+    return carry_out_plan(session, planned, session.desired, request, progress)
+
+
+def carry_out_plan(session: Session, planned: Planned, desired: Desired, request: Request, progress: Progress) -> int:
+    """Everything after the plan is shown: limits, question, work, the end."""
+    plan = planned.plan
+    if plan.errored:
+        raise PlanError("The plan holds errors", "Nothing was done. What has to change is said above.")
+    if not plan.has_changes and not _has_work(session, plan):
+        return _code(statuses(desired, session.held.state, planned.observation), plan)
+    withheld = _withheld(plan, request)
+    changes = tuple(change for change in plan.changes if change not in withheld)
+    if not confirmed(request, "Apply this? Only yes is accepted: "):
+        remark("Nothing was done.")
+        return ExitCode.ERROR
+    stop_on_signals(session.stop)
+    if request.wait:
+        remark(
+            "Ctrl-C once: submit nothing more and exit; jobs go on. Twice: exit at once. It never cancels a job."
+        )
+    followed = apply_changes(
+        session.effects,
+        desired,
+        planned,
+        changes,
+        wait=request.wait,
+        approved_by=who(),
+        plan_checksum=plan_checksum(plan),
+        stop=session.stop.is_set,
+        show=lambda last: progress.show(desired, last),
+    )
+    progress.close()
+    return _tell_end(desired, plan, followed, withheld)
+
+
+def refuse_unasked(request: Request) -> None:
+    """Raises UsageError when nobody can be asked and nobody said yes beforehand; before anything is done."""
+    if request.auto_approve or request.plan_file is not None or sys.stdin.isatty():
+        return
+    raise UsageError(
+        "Nobody can be asked",
+        "Input is not a terminal, so nothing can be confirmed. Apply a reviewed plan file, or say yes beforehand:",
+        command="tuneform apply --auto-approve",
+    )
+
+
+def confirmed(request: Request, question: str) -> bool:
+    """Whether a person says yes, or said so beforehand."""
+    if request.auto_approve or request.plan_file is not None:
+        return True
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    return sys.stdin.readline().strip() == "yes"
+
+
+def who() -> str:
+    """Who runs this, for the record: user and host."""
+    import socket
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def _saved(session: Session, path: Path) -> tuple[Session, Planned]:
+    """The saved plan on top of a fresh look; raises StalePlanError when what it rests on has moved."""
+    saved = read_plan(path)
+    if session.held.version is None:
+        # No state exists yet: the one this apply makes takes the identity the plan was made with.
+        state = replace(session.held.state, lineage=saved.lineage)
+        session = replace(session, held=replace(session.held, state=state))
+    fresh = make_session_plan(session, saved.targets)
+    refuse_stale(saved, fresh.plan)
+    by_address = {change.address: change for change in fresh.plan.changes}
+    changes = tuple(by_address[change.address] for change in saved.changes if change.address in by_address)
+    return session, replace(fresh, plan=replace(fresh.plan, changes=changes))
+
+
+def _has_work(session: Session, plan: Plan) -> bool:
+    state = session.held.state
+    return bool(state.queue or state.intents)
+
+
+def _withheld(plan: Plan, request: Request) -> tuple[Change, ...]:
+    if request.plan_file is not None:
+        # A saved plan is itself the approval, also for the cancels it shows.
+        return ()
+    refuse_large(plan, request.allowed)
+    if not request.auto_approve:
+        return ()
+    return permitted(plan.changes, request.allowed)[1]
+
+
+def _tell_end(desired: Desired, plan: Plan, followed: Followed, withheld: tuple[Change, ...]) -> int:
+    last = followed.last
+    reasons = {one.ticket.address: one.why for one in last.deferred}
+    scope = {change.address for change in plan.changes}
+    found = [one for one in statuses(desired, last.held.state, last.observation, reasons) if one.address in scope]
+    result("\n" + render_status(found, last.observation.at, style_for(sys.stdout)))
+    for address, why in followed.given_up.items():
+        remark(f"{clean(address)} was refused: {clean(why)}")
+    for change in withheld:
+        remark(
+            f"{clean(change.address)} was not touched: when nobody is asked, {change.action} needs --allow-cancel N "
+            "or --allow-delete N."
+        )
+    if followed.ended is not Ended.DONE:
+        remark(_left(found))
+    if withheld:
+        return ExitCode.REFUSED
+    if followed.given_up:
+        return ExitCode.MODEL_FAILED
+    if followed.ended in (Ended.STOPPED, Ended.TIME_IS_UP):
+        return ExitCode.WORK_LEFT
+    return _code(found, plan)
+
+
+def _left(found: Sequence[ModelStatus]) -> str:
+    running = sum(1 for one in found if one.job is not None and one.job.is_active)
+    queued = sum(1 for one in found if one.phase in (Phase.QUEUED, Phase.SUBMITTING))
+    return (
+        f"{plural(running, 'job')} running on, {queued} queued in the state. The next apply goes on from here:\n\n"
+        "      tuneform apply"
+    )
+
+
+def _code(found: Sequence[ModelStatus], plan: Plan) -> int:
+    scope = {change.address for change in plan.changes}
+    bad = (Phase.FAILED, Phase.GONE)
+    failed = any(one.phase in bad and one.is_desired and one.address in scope for one in found)
+    return ExitCode.MODEL_FAILED if failed else ExitCode.DONE

@@ -1,0 +1,58 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def manifests_option(command: Command) -> Command:
+    """`--manifests DIR`, the folder that is one stack."""
+    return click.option(
+        "--manifests",
+        type=click.Path(path_type=Path),
+        default=Path("manifests"),
+        show_default=True,
+        metavar="DIR",
+        help="The folder of YAML manifests; one folder is one stack.",
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    """`--json`, the versioned document instead of text."""
+    return click.option("--json", "as_json", is_flag=True, help="Print a versioned JSON document instead of text.")(
+        command
+    )
+
+
+def target_option(command: Command) -> Command:
+    """`--target ADDRESS`, repeatable; only `*` and `?` are wildcards, since addresses may hold brackets."""
+    return click.option(
+        "--target",
+        "targets",
+        multiple=True,
+        metavar="ADDRESS",
+        help="Only this address; may be repeated; * and ? are wildcards.",
+    )(command)
+
+
+def allow_options(command: Command) -> Command:
+    """`--allow-cancel N` and its sisters."""
+    for kind, what in (
+        ("retrain", "tune again"),
+        ("forget", "forget"),
+        ("delete", "delete"),
+        ("cancel", "cancel"),
+    ):
+        command = click.option(
+            f"--allow-{kind}",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help=f"Allow this run to {what} up to N models.",
+        )(command)
+    return command

@@ -1,0 +1,39 @@
+"""Where results and remarks go: results to stdout, everything else to stderr; colour only where it is wanted."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any, TextIO
+
+from reconciler.renderers.text import Style
+
+
+def style_for(stream: TextIO) -> Style:
+    """Colour on a terminal, unless NO_COLOR is set; FORCE_COLOR turns it on anywhere.
+
+    Source: https://no-color.org.
+    """
+    if os.environ.get("NO_COLOR"):
+        return Style(colour=False)
+    if os.environ.get("FORCE_COLOR"):
+        return Style(colour=True)
+    return Style(colour=stream.isatty() and os.environ.get("TERM") != "dumb")
+
+
+def result(text: str) -> None:
+    """A result, to stdout."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def result_json(document: Any) -> None:
+    """A JSON document, to stdout; characters that could fool a terminal are escaped."""
+    result(json.dumps(document, indent=2, ensure_ascii=True))
+
+
+def remark(text: str) -> None:
+    """Anything that is not the result, to stderr."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()

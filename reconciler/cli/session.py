@@ -1,0 +1,214 @@
+"""Wires one run together: manifests, catalogue, credentials, provider, clock and state store. The only place that does.
+
+`TUNEFORM_ENDPOINT` stands in for the stack's endpoint and `TUNEFORM_ACCESS_TOKEN` for the credentials, so that proxies,
+emulators and tests can take Google's place.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from types import FrameType
+
+from reconciler.catalogue.catalogue import Catalogue, LifecycleStage, lifecycle_of, load_catalogue
+from reconciler.catalogue.check import base_model_of, check_models, retired_diagnostic
+from reconciler.errors import Diagnostic, ExitCode, ManifestError, Severity, UsageError
+from reconciler.events import Event
+from reconciler.executor.effects import Effects
+from reconciler.manifest.load import load_manifests
+from reconciler.model.clock import Clock
+from reconciler.model.desired import Desired, DesiredModel, Stack
+from reconciler.model.fields import Fields
+from reconciler.providers.protocol import Provider
+from reconciler.reconcile import opened
+from reconciler.state.held import Held
+from reconciler.state.store import StateStore
+
+VERTEX_AI = "vertex-ai"
+SIMULATOR = "simulator"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """Manifests that can be planned from, with what there is to say about them.
+
+    `obstacles` maps an address to what forbids tuning it now.
+    """
+
+    desired: Desired
+    warnings: tuple[Diagnostic, ...]
+    catalogue: Catalogue
+    obstacles: dict[str, Diagnostic]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One run against one stack. `stop` is set by the first Ctrl-C."""
+
+    checked: Checked
+    effects: Effects
+    held: Held
+    stop: threading.Event
+
+    @property
+    def desired(self) -> Desired:
+        """What the manifests say."""
+        return self.checked.desired
+
+
+def check_manifests(directory: Path) -> Checked:
+    """Reads the manifests and holds them against the catalogue. Raises ManifestError with everything that is wrong."""
+    desired, warnings = load_manifests(directory)
+    catalogue = load_catalogue()
+    as_of = desired.stack.catalogue_as_of or today()
+    found = check_models(desired.models, catalogue, as_of=as_of, retired_severity=Severity.WARNING)
+    everything = (*warnings, *found)
+    if any(one.severity is Severity.ERROR for one in everything):
+        raise ManifestError(everything)
+    return Checked(
+        desired=desired,
+        warnings=everything,
+        catalogue=catalogue,
+        obstacles=_obstacles(desired, catalogue, as_of),
+    )
+
+
+def _obstacles(desired: Desired, catalogue: Catalogue, as_of: date) -> dict[str, Diagnostic]:
+    by_address = desired.by_address()
+    obstacles = {}
+    for model in desired.models:
+        name = base_model_of(model, by_address)
+        base = None if name is None else catalogue.find(name)
+        if base is not None and lifecycle_of(base, as_of) is LifecycleStage.RETIRED:
+            obstacles[model.address] = retired_diagnostic(model, base, as_of, Severity.ERROR)
+    return obstacles
+
+
+def today() -> date:
+    """The real day, whatever a simulated clock says: model lifecycles are facts of the real world."""
+    return datetime.now(UTC).date()
+
+
+def open_session(directory: Path, *, report: Callable[[Event], None] = lambda event: None) -> Session:
+    """Everything one run needs. Reads manifests, state and, for the simulator, its world; asks the service nothing."""
+    checked = check_manifests(directory)
+    stack = checked.desired.stack
+    stop = threading.Event()
+    endpoint = os.environ.get("TUNEFORM_ENDPOINT") or stack.endpoint
+    provider, clock = _service(stack, endpoint, stop)
+    store = open_store(stack)
+    effects = Effects(
+        provider=provider,
+        store=store,
+        clock=clock,
+        locations=(),
+        new_id=lambda: uuid.uuid4().hex,
+        report=report,
+        defaults=_defaults(checked),
+    )
+    held = opened(effects, stack, endpoint or VERTEX_AI, lineage=str(uuid.uuid4()))
+    effects = with_locations(effects, checked, held)
+    return Session(checked=checked, effects=effects, held=held, stop=stop)
+
+
+def with_locations(effects: Effects, checked: Checked, held: Held) -> Effects:
+    """The effects, looking at every location where a job of this project may use the shared quota."""
+    state = held.state
+    locations = set(checked.catalogue.locations)
+    locations |= {model.location for model in checked.desired.models}
+    locations |= {attempt.location for record in state.records.values() for attempt in record.attempts}
+    locations |= {intent.location for intent in state.intents.values()}
+    return replace(effects, locations=tuple(sorted(locations)))
+
+
+def open_store(stack: Stack) -> StateStore:
+    """The place of the stack's state."""
+    if "://" in stack.state:
+        raise UsageError(
+            "This state location is not supported",
+            f"{stack.source} names {stack.state}, and this version keeps states in local files only.",
+        )
+    from reconciler.backends.local import LocalStore
+
+    return LocalStore(Path(stack.state))
+
+
+def _defaults(checked: Checked) -> Callable[[DesiredModel], Fields]:
+    by_address = checked.desired.by_address()
+
+    def defaults(model: DesiredModel) -> Fields:
+        base = base_model_of(model, by_address)
+        return {} if base is None else checked.catalogue.default_fields(base)
+
+    return defaults
+
+
+class StoppableClock:
+    """A clock whose sleep ends early when somebody asks to stop. `speed` is clock seconds per real second."""
+
+    def __init__(self, now: Callable[[], datetime], speed: Callable[[], float], stop: threading.Event) -> None:
+        self._now = now
+        self._speed = speed
+        self._stop = stop
+
+    def now(self) -> datetime:
+        """The present instant, aware UTC."""
+        return self._now()
+
+    def sleep(self, seconds: float) -> None:
+        """Return after that many seconds of this clock, or when somebody asks to stop."""
+        self._stop.wait(seconds / self._speed())
+
+
+def _service(stack: Stack, endpoint: str | None, stop: threading.Event) -> tuple[Provider, Clock]:
+    from reconciler.providers.auth import FixedToken, bearer_tokens
+    from reconciler.providers.connection import Connection
+    from reconciler.providers.hosts import check_endpoint
+    from reconciler.providers.http import Http
+    from reconciler.providers.vertex import VertexClient
+
+    if endpoint == SIMULATOR and stack.simulator is not None:
+        from reconciler.simulator.embedded import open_embedded
+
+        settings = stack.simulator
+        embedded = open_embedded(settings)
+        clock = StoppableClock(embedded.clock.now, lambda: settings.speed, stop)
+        http = Http(connection=Connection(transport=embedded.transport), tokens=FixedToken("simulator"), clock=clock)
+        return VertexClient(project=stack.project, http=http), clock
+    if endpoint == SIMULATOR:
+        raise UsageError(
+            "The stack has no simulator",
+            "TUNEFORM_ENDPOINT=simulator needs `endpoint: simulator` in the stack, which says where its world is kept.",
+        )
+    connection = Connection()
+    speeds: list[VertexClient] = []
+    clock = StoppableClock(lambda: datetime.now(UTC), lambda: speeds[0].simulator_speed or 1.0, stop)
+    http = Http(connection=connection, tokens=bearer_tokens(os.environ, connection), clock=clock)
+    client = VertexClient(
+        project=stack.project, http=http, endpoint=None if endpoint is None else check_endpoint(endpoint)
+    )
+    speeds.append(client)
+    return client, clock
+
+
+def stop_on_signals(stop: threading.Event) -> None:
+    """First Ctrl-C or SIGTERM: stop admitting and end cleanly. The second: end now. Jobs go on either way."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            sys.stderr.write("\nStopped at once. Jobs go on; the next run picks everything up.\n")
+            sys.stderr.flush()
+            os._exit(ExitCode.WORK_LEFT)
+        stop.set()
+        sys.stderr.write("\nStopping: nothing more is submitted, jobs go on. Once more to exit at once.\n")
+        sys.stderr.flush()
+
+    signal.signal(signal.SIGINT, handle)
+    signal.signal(signal.SIGTERM, handle)

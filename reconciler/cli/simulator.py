@@ -1,0 +1,55 @@
+"""`tuneform simulator`: a local Vertex AI behind a port of this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from reconciler.cli.output import remark
+from reconciler.errors import ExitCode
+
+
+@click.command(name="simulator")
+@click.option("--port", type=click.IntRange(0, 65535), default=8787, show_default=True, help="0 takes any free port.")
+@click.option(
+    "--world",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("state/simulator-world.json"),
+    show_default=True,
+    help="The file that keeps the world between runs.",
+)
+@click.option("--speed", type=click.FloatRange(min=0, min_open=True), help="Simulated seconds per real second.")
+@click.option("--quota", type=click.IntRange(min=0), help="Global concurrent tuning jobs.")
+@click.option(
+    "--over-quota",
+    type=click.Choice(["wait", "refuse"]),
+    help="What happens to a create over the quota: accepted and kept waiting, or refused with 429.",
+)
+def command(
+    port: int, world: Path, speed: float | None, quota: int | None, over_quota: Literal["wait", "refuse"] | None
+) -> int:
+    """Serve a local Vertex AI on 127.0.0.1 until Ctrl-C.
+
+    It speaks the REST surface that tuneform uses. Point any client at it, tuneform too:
+
+    \b
+      TUNEFORM_ENDPOINT=http://127.0.0.1:8787 TUNEFORM_ACCESS_TOKEN=any tuneform plan
+
+    Options that are not given keep what the world was saved with.
+    """
+    from reconciler.simulator.server import SimulatorServer, serve
+
+    def announce(server: SimulatorServer) -> None:
+        remark(f"Serving {world} on http://127.0.0.1:{server.port}  (Ctrl-C stops it; the world is kept)")
+
+    serve(
+        world,
+        port=port,
+        speed=speed,
+        concurrent_jobs=quota,
+        over_quota=over_quota,
+        announce=announce,
+    )
+    return ExitCode.DONE

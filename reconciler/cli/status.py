@@ -1,0 +1,40 @@
+"""`tuneform status`: each model's job, model, endpoint and experiment."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from reconciler.cli.options import json_option, manifests_option
+from reconciler.cli.output import result, result_json, style_for
+from reconciler.errors import ExitCode
+
+
+@click.command(name="status")
+@manifests_option
+@json_option
+def command(manifests: Path, as_json: bool) -> int:
+    """Show how each model stands: its phase, and the job, model, endpoint and experiment that exist for it.
+
+    Reads state and live jobs; changes nothing. Exits 3 when a wanted model failed.
+    """
+    from reconciler.cli.session import open_session
+    from reconciler.reconcile import look
+    from reconciler.renderers.status_json import encode_status
+    from reconciler.renderers.status_text import render_status
+    from reconciler.status import Phase, statuses
+    from reconciler.transitions import adopt_intents
+
+    session = open_session(manifests)
+    observation = look(session.effects)
+    # Seen, not written: a submission whose answer was lost shows as what it became.
+    state = adopt_intents(session.held.state, observation)
+    found = statuses(session.desired, state, observation)
+    if as_json:
+        result_json(encode_status(session.desired.stack, state, observation, found))
+    else:
+        result(render_status(found, observation.at, style_for(sys.stdout)))
+    failed = any(one.is_desired and one.phase in (Phase.FAILED, Phase.GONE) for one in found)
+    return ExitCode.MODEL_FAILED if failed else ExitCode.DONE

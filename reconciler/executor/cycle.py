@@ -1,0 +1,127 @@
+"""The only hand that mutates: observe, admit, intend, look, create, record, report, wait.
+
+Each cycle acts on what is there, not on what happened before, so it may be killed anywhere and run again anywhere. The
+order of its steps is the protocol of safe submission:
+
+1. the intent is written before the create is sent, one write for all intents of a cycle;
+2. the location is looked at once more, and a job that already stands for the intent is adopted;
+3. `check` asks right before each call whether we may still write;
+4. the create is sent once, its nonce as a label, and never again by any layer;
+5. afterwards the location is looked at, and of two jobs for one attempt the later is cancelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from reconciler.events import Kind
+from reconciler.executor.effects import Effects, cancel, tell
+from reconciler.executor.submit import end_duplicates, submit
+from reconciler.model.desired import Desired
+from reconciler.model.observation import Observation
+from reconciler.plan import Action, Change, Reason
+from reconciler.planner.facts import SETTLE_TIME
+from reconciler.planner.make import make_plan
+from reconciler.providers.observe import observe
+from reconciler.quota import Ledger, take_ledger
+from reconciler.scheduler import Cycle, Deferral, Surroundings, admit
+from reconciler.state.held import Held, save_state
+from reconciler.state.parents import parent_states
+from reconciler.state.records import Because, State
+from reconciler.transitions import adopt_intents, approve, cancel_requested, drop_settled_intents
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """What one cycle left: the state as stored, what it saw, who still waits, and what was given up for good."""
+
+    held: Held
+    observation: Observation
+    ledger: Ledger
+    deferred: tuple[Deferral, ...] = ()
+    given_up: Mapping[str, str]
+
+
+def carry_out(
+    effects: Effects,
+    held: Held,
+    desired: Desired,
+    changes: Sequence[Change],
+    observation: Observation,
+    *,
+    approved_by: str = "",
+    plan_checksum: str = "",
+    ended_because: Because = Because.REMOVED,
+) -> Held:
+    """Writes the approval of these changes into the state, then asks for the cancels among them.
+
+    Creates become tickets; `run_cycle` serves them. A cancel that is refused is reported and does not stop the others.
+    """
+    state = approve(
+        held.state,
+        changes,
+        desired.by_address(),
+        observation,
+        approved_by=approved_by,
+        plan_checksum=plan_checksum,
+        ended_because=ended_because,
+    )
+    held = save_state(effects.store, held, state, effects.new_id)
+    for change in changes:
+        if change.action in (Action.CANCEL, Action.REPLACE) and change.job is not None:
+            cancel(effects, change.address, change.job, change.reason.value)
+    return held
+
+
+def request_cancel(effects: Effects, held: Held, address: str, because: Because, *, is_running: bool) -> Held:
+    """Drops the ticket of one address and cancels its current job if that runs; the reason is written first."""
+    record = held.state.records.get(address)
+    state = cancel_requested(held.state, address, because if is_running else None)
+    held = save_state(effects.store, held, state, effects.new_id)
+    if record is not None and is_running:
+        cancel(effects, address, record.current.job, because.value)
+    return held
+
+
+def run_cycle(effects: Effects, held: Held, desired: Desired, scope: frozenset[str]) -> Round:
+    """One pass: look, settle what is open, retry what declared it, admit, submit, look again.
+
+    Only tickets and records of addresses in `scope` are acted on.
+    """
+    observation = observe(effects.provider, effects.locations, now=effects.clock.now())
+    state = drop_settled_intents(adopt_intents(held.state, observation), observation, SETTLE_TIME)
+    state = _with_retries(effects, state, desired, observation, scope)
+    held = end_duplicates(effects, save_state(effects.store, held, state, effects.new_id), observation)
+    ledger = take_ledger(desired.stack.quota, held.state, observation)
+    cycle = _admit(held.state, desired, observation, ledger, scope)
+    if not cycle.admitted:
+        return Round(held=held, observation=observation, ledger=ledger, deferred=cycle.deferred, given_up={})
+    held, given_up = submit(effects, held, desired, cycle.admitted, observation)
+    return Round(held=held, observation=observation, ledger=ledger, deferred=cycle.deferred, given_up=given_up)
+
+
+def _with_retries(
+    effects: Effects, state: State, desired: Desired, observation: Observation, scope: frozenset[str]
+) -> State:
+    """Tickets for jobs that failed and whose manifest declares retries; the only create nobody approves anew."""
+    records = state.records.values()
+    ended_badly = {job.name for job in observation.jobs if job.has_failed}
+    if not any(record.current.job in ended_badly and record.address in scope for record in records):
+        return state
+    plan = make_plan(desired, state, observation, now=observation.at, defaults=effects.defaults)
+    retries = [one for one in plan.changes if one.reason is Reason.RETRY and one.address in scope]
+    for change in retries:
+        tell(effects, Kind.RETRY, change.address, change.why, change.job)
+    return approve(state, retries, desired.by_address(), observation, approved_by="lifecycle.retries", plan_checksum="")
+
+
+def _admit(state: State, desired: Desired, observation: Observation, ledger: Ledger, scope: frozenset[str]) -> Cycle:
+    tickets = [ticket for address, ticket in state.queue.items() if address in scope]
+    around = Surroundings(
+        active_jobs=frozenset(job.name for job in observation.jobs if job.is_active),
+        submitting=state.intents.keys(),
+        wanted={model.address: model.fingerprint for model in desired.models},
+        parents=parent_states(tickets, desired, state, observation),
+    )
+    return admit(tickets, ledger, around, now=observation.at)

@@ -1,0 +1,147 @@
+"""Sends creates, each at most once: intent, look, check, create, and what the answer means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from reconciler.errors import ApiError, Refusal
+from reconciler.events import Kind
+from reconciler.executor.effects import Effects, cancel, tell
+from reconciler.model.address import address_label
+from reconciler.model.desired import Desired, DesiredModel
+from reconciler.model.job import JobFamily, LiveJob
+from reconciler.model.labels import ownership_labels
+from reconciler.model.observation import Observation
+from reconciler.providers.observe import observe
+from reconciler.providers.protocol import JobRequest
+from reconciler.state.held import Held, save_state
+from reconciler.state.parents import parent_model
+from reconciler.state.records import Because, Intent, Origin, State, Ticket
+from reconciler.transitions import created, duplicate_found, duplicates, intend, refused
+
+# A refused create tries again after 30 s, then twice as long each time, up to 5 minutes.
+BACK_OFF_FIRST_S = 30.0
+BACK_OFF_MAX_S = 300.0
+
+# Refusals after which the same create may succeed later; nothing was created, so the ticket keeps its place.
+_PASSING = frozenset({Refusal.QUOTA, Refusal.RATE, Refusal.ACCELERATOR, Refusal.UNREACHABLE})
+
+
+def submit(
+    effects: Effects, held: Held, desired: Desired, admitted: Sequence[Ticket], observation: Observation
+) -> tuple[Held, dict[str, str]]:
+    """Intents, then one create each, then what they came to; also what was given up, with the reason."""
+    wanted = desired.by_address()
+    state = intend(held.state, admitted, wanted, observation.at)
+    held = save_state(effects.store, held, state, effects.new_id)
+    intents = [held.state.intents[ticket.address] for ticket in admitted]
+    locations = sorted({intent.location for intent in intents})
+    before = observe(effects.provider, locations, now=observation.at)
+    state, given_up = held.state, {}
+    for intent in intents:
+        state, problem = _submit_one(effects, state, wanted[intent.address], intent, before)
+        if problem is not None:
+            given_up[intent.address] = problem
+    held = save_state(effects.store, held, state, effects.new_id)
+    after = observe(effects.provider, locations, now=observation.at)
+    return end_duplicates(effects, held, after), given_up
+
+
+def _submit_one(
+    effects: Effects, state: State, model: DesiredModel, intent: Intent, before: Observation
+) -> tuple[State, str | None]:
+    """The state after one submission, and why it was given up for good, None where it was not."""
+    if intent.location in before.unread:
+        # Without the look nothing may be sent: a job of ours might stand there already.
+        later = before.at + timedelta(seconds=BACK_OFF_FIRST_S)
+        return refused(state, intent, not_before=later), None
+    standing = _standing_job(state, intent, before)
+    if standing is not None:
+        origin = Origin.CREATED if standing.nonce == intent.nonce else Origin.LABEL
+        tell(effects, Kind.ADOPTED, intent.address, "a job of ours already stands for it", standing.name)
+        return created(state, intent, standing, now=before.at, origin=origin), None
+    effects.check()
+    try:
+        job = effects.provider.create_job(_request(state, model, intent, before))
+    except ApiError as error:
+        return _after_refusal(effects, state, intent, error, before.at)
+    tell(effects, Kind.CREATED, intent.address, "submitted", job.name)
+    return created(state, intent, job, now=before.at), None
+
+
+def _standing_job(state: State, intent: Intent, seen: Observation) -> LiveJob | None:
+    """The job that already stands for an intent: its nonce is live, or ours is active that no record names."""
+    named = {attempt.job for record in state.records.values() for attempt in record.attempts}
+    label = address_label(intent.address)
+    own = [job for job in seen.jobs if job.owner == state.lineage and job.address_label == label]
+    for job in sorted(own, key=lambda one: (one.created_at, one.name)):
+        if job.nonce == intent.nonce:
+            return job
+        if job.is_active and job.fingerprint == intent.fingerprint and job.name not in named:
+            return job
+    return None
+
+
+def _request(state: State, model: DesiredModel, intent: Intent, seen: Observation) -> JobRequest:
+    ours = ownership_labels(
+        owner=state.lineage,
+        stack=state.stack,
+        address=intent.address,
+        fingerprint=intent.fingerprint,
+        attempt=intent.attempt,
+        nonce=intent.nonce,
+    )
+    users = {
+        path.removeprefix("labels."): str(value) for path, value in model.fields.items() if path.startswith("labels.")
+    }
+    name = model.fields.get("tunedModelDisplayName")
+    # A child without a name of its own would become a version of its parent's Model.
+    display_name = str(name) if name is not None else model.address if model.parent is not None else None
+    return JobRequest(
+        location=intent.location,
+        fields=model.fields,
+        labels={**users, **ours},
+        nonce=intent.nonce,
+        display_name=display_name,
+        pre_tuned_model=parent_model(model, state, seen),
+        family=JobFamily.PIPELINE
+        if any(path.startswith("pipelineTuning.") for path in model.fields)
+        else JobFamily.TUNING,
+    )
+
+
+def _after_refusal(
+    effects: Effects, state: State, intent: Intent, error: ApiError, now: datetime
+) -> tuple[State, str | None]:
+    """What a create that did not answer with a job leaves behind."""
+    said = error.detail or error.summary
+    if error.kind is Refusal.AMBIGUOUS:
+        # It may exist. The intent stays open and holds its slot until the nonce shows up or the settle time is over.
+        tell(effects, Kind.UNCERTAIN, intent.address, f"no certain answer, looking for the job: {error.summary}", None)
+        return state, None
+    if error.kind in _PASSING:
+        ticket = state.queue.get(intent.address)
+        wait_s = _back_off_s(0 if ticket is None else ticket.refusals, error.retry_after_s)
+        tell(effects, Kind.REFUSED, intent.address, f"refused, again in {wait_s:.0f} s: {said}", None)
+        return refused(state, intent, not_before=now + timedelta(seconds=wait_s)), None
+    tell(effects, Kind.GIVEN_UP, intent.address, f"refused for good: {said}", None)
+    return refused(state, intent, not_before=None), said
+
+
+def _back_off_s(refusals: int, retry_after_s: float | None) -> float:
+    if retry_after_s is not None:
+        return max(1.0, retry_after_s)
+    # The exponent is bounded so that a ticket refused for a week does not overflow.
+    return min(BACK_OFF_MAX_S, BACK_OFF_FIRST_S * 2.0 ** min(refusals, 10))
+
+
+def end_duplicates(effects: Effects, held: Held, observation: Observation) -> Held:
+    """Of two jobs for one attempt the later is cancelled; what is kept and what ends is written first."""
+    for kept, surplus in duplicates(held.state, observation):
+        state = duplicate_found(held.state, kept, surplus, now=observation.at)
+        held = save_state(effects.store, held, state, effects.new_id)
+        address = next((r.address for r in state.records.values() if r.current.job == kept.name), kept.name)
+        tell(effects, Kind.DUPLICATE, address, f"a second job was made; {kept.name} is kept", surplus.name)
+        cancel(effects, address, surplus.name, Because.DUPLICATE.value)
+    return held

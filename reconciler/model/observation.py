@@ -1,0 +1,33 @@
+"""What one look at the whole project saw: every job of every location that could be read, and which could not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from reconciler.model.job import LiveJob
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """One look. `at` is the server's time, aware UTC.
+
+    `read` are the locations read to their last page; `unread` maps the others to the reason in words. `models` are the
+    resource names of existing tuned models, None when nobody looked.
+    """
+
+    at: datetime
+    jobs: tuple[LiveJob, ...]
+    read: frozenset[str]
+    unread: Mapping[str, str] = field(default_factory=dict)
+    models: frozenset[str] | None = None
+
+    def by_name(self) -> dict[str, LiveJob]:
+        """The jobs by resource name."""
+        return {job.name: job for job in self.jobs}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every location asked for was read."""
+        return not self.unread

@@ -1,0 +1,120 @@
+"""Words, colours and columns for a terminal. Pure: values in, text out.
+
+Every string that came from outside goes through `clean`, so that no name in a manifest or on a job can move the cursor,
+change the colour or reverse the reading order of what a person is asked to approve.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_ZERO_WIDTH = frozenset("\u200b\u200c\u200d\u2060\ufeff")
+
+
+def clean(text: object) -> str:
+    """The text with control, bidi and zero-width characters written out as `\\u202e`, so that they can be seen."""
+    raw = str(text)
+    if raw.isascii() and raw.isprintable():
+        return raw
+    return "".join(_visible(one) for one in raw)
+
+
+def _visible(one: str) -> str:
+    if one in _BIDI or one in _ZERO_WIDTH or unicodedata.category(one) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+        return f"\\u{ord(one):04x}" if ord(one) <= 0xFFFF else f"\\U{ord(one):08x}"
+    return one
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """Whether to use ANSI colour; without it every painter returns its text unchanged."""
+
+    colour: bool = False
+
+    def paint(self, code: str, text: str) -> str:
+        """The text in an SGR style such as "1" (bold) or "32" (green)."""
+        return f"\x1b[{code}m{text}\x1b[0m" if self.colour and text else text
+
+    def bold(self, text: str) -> str:
+        """Bold."""
+        return self.paint("1", text)
+
+    def dim(self, text: str) -> str:
+        """Dim."""
+        return self.paint("2", text)
+
+    def green(self, text: str) -> str:
+        """Green, for what is made."""
+        return self.paint("32", text)
+
+    def yellow(self, text: str) -> str:
+        """Yellow, for what is worth a look."""
+        return self.paint("33", text)
+
+    def red(self, text: str) -> str:
+        """Red, for what ends or failed."""
+        return self.paint("31", text)
+
+    def cyan(self, text: str) -> str:
+        """Cyan, for what is taken over."""
+        return self.paint("36", text)
+
+
+def columns(rows: Sequence[Sequence[str]], *, gap: str = "  ", indent: str = "") -> list[str]:
+    """The rows as aligned lines; the last column is left ragged. Widths ignore colour codes."""
+    if not rows:
+        return []
+    count = max(len(row) for row in rows)
+    widths = [max((visible_len(row[at]) for row in rows if at < len(row)), default=0) for at in range(count)]
+    lines = []
+    for row in rows:
+        cells = [cell + " " * (widths[at] - visible_len(cell)) for at, cell in enumerate(row[:-1])]
+        lines.append((indent + gap.join([*cells, row[-1]])).rstrip() if row else "")
+    return lines
+
+
+def visible_len(text: str) -> int:
+    """How many characters of the text take a place on the screen; colour codes take none."""
+    count, inside = 0, False
+    for one in text:
+        if one == "\x1b":
+            inside = True
+        elif inside:
+            inside = one != "m"
+        else:
+            count += 2 if unicodedata.east_asian_width(one) in "WF" else 1
+    return count
+
+
+def plural(count: int, word: str, many: str | None = None) -> str:
+    """`1 job`, `2 jobs`."""
+    return f"{count} {word if count == 1 else many or word + 's'}"
+
+
+def duration(span: timedelta) -> str:
+    """`45 s`, `12 min`, `3 h 10 min`, `2 d 4 h`; a negative span reads as `0 s`."""
+    seconds = max(0, int(span.total_seconds()))
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes = seconds // 60
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def instant(at: datetime) -> str:
+    """`2026-11-20 18:30:05 UTC`."""
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def short(name: str) -> str:
+    """`tuningJobs/123` for a full resource name."""
+    return clean("/".join(name.split("/")[-2:]))

@@ -1,0 +1,128 @@
+"""One admission cycle: tickets and the ledger in, who gets a slot and why the others wait out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from reconciler.quota import Ledger
+from reconciler.state.parents import ParentState
+from reconciler.state.queue import queue_order
+from reconciler.state.records import Ticket
+
+
+class Waits(StrEnum):
+    """Why a ticket was deferred."""
+
+    NO_SLOT = "no_slot"
+    SLOTS_UNKNOWN = "slots_unknown"
+    BACK_OFF = "back_off"
+    OLD_JOB = "old_job"
+    SUBMITTING = "submitting"
+    PARENT = "parent"
+    PARENT_FAILED = "parent_failed"
+    NOT_DESIRED = "not_desired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deferral:
+    """A ticket that does not get a slot in this cycle, and why in words. `look_again_at` None: with the next look."""
+
+    ticket: Ticket
+    waits: Waits
+    why: str
+    look_again_at: datetime | None = None
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether waiting alone will never help."""
+        return self.waits in (Waits.PARENT_FAILED, Waits.NOT_DESIRED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a ticket's own eligibility rests on, gathered by whoever looked.
+
+    `active_jobs` are the names of jobs that have not ended, `submitting` the addresses with an open intent, `wanted`
+    the fingerprint the manifests ask for by address, `parents` the state of each parent by the child's address.
+    """
+
+    active_jobs: Set[str]
+    submitting: Set[str]
+    wanted: Mapping[str, str]
+    parents: Mapping[str, ParentState]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cycle:
+    """What one cycle decided, both in the order of the queue."""
+
+    admitted: tuple[Ticket, ...]
+    deferred: tuple[Deferral, ...]
+
+
+def admit(tickets: Iterable[Ticket], ledger: Ledger, around: Surroundings, *, now: datetime) -> Cycle:
+    """Who gets a slot now. Never admits more than the ledger has free, and nobody while that is unknown."""
+    admitted: list[Ticket] = []
+    deferred: list[Deferral] = []
+    free = ledger.free
+    for ticket in queue_order(tickets):
+        deferral = _not_eligible(ticket, around, now) or _no_room(ticket, ledger, free, len(admitted))
+        if deferral is None:
+            admitted.append(ticket)
+        else:
+            deferred.append(deferral)
+    return Cycle(admitted=tuple(admitted), deferred=tuple(deferred))
+
+
+def _not_eligible(ticket: Ticket, around: Surroundings, now: datetime) -> Deferral | None:
+    """Why this ticket could not start even if all slots were free."""
+    if around.wanted.get(ticket.address) != ticket.fingerprint:
+        # What was approved is no longer what the manifests say; only a new plan may decide.
+        return Deferral(
+            ticket=ticket, waits=Waits.NOT_DESIRED, why="the manifests ask for something else since; plan again"
+        )
+    if ticket.address in around.submitting:
+        return Deferral(
+            ticket=ticket, waits=Waits.SUBMITTING, why="a submission is under way, its job is not listed yet"
+        )
+    if ticket.after is not None and ticket.after in around.active_jobs:
+        return Deferral(ticket=ticket, waits=Waits.OLD_JOB, why=f"waits for {_short(ticket.after)} to end")
+    parent = around.parents.get(ticket.address, ParentState.READY)
+    if parent is ParentState.FAILED:
+        return Deferral(ticket=ticket, waits=Waits.PARENT_FAILED, why=f"{ticket.parent} failed, which it is tuned from")
+    if parent is ParentState.WAITING:
+        return Deferral(ticket=ticket, waits=Waits.PARENT, why=f"waits for {ticket.parent}, which it is tuned from")
+    if ticket.not_before is not None and ticket.not_before > now:
+        why = "was refused, tries again later"
+        return Deferral(ticket=ticket, waits=Waits.BACK_OFF, why=why, look_again_at=ticket.not_before)
+    return None
+
+
+def _no_room(ticket: Ticket, ledger: Ledger, free: int | None, taken: int) -> Deferral | None:
+    if free is None:
+        where = ", ".join(sorted(ledger.unread))
+        return Deferral(
+            ticket=ticket, waits=Waits.SLOTS_UNKNOWN, why=f"{where} could not be read, so free slots are unknown"
+        )
+    if taken < free:
+        return None
+    return Deferral(ticket=ticket, waits=Waits.NO_SLOT, why=_blocker(ledger))
+
+
+def _blocker(ledger: Ledger) -> str:
+    """Who holds the slots, in words; the foreign jobs by name, since nobody here can end those."""
+    limit = f"{ledger.limit} slot{'' if ledger.limit == 1 else 's'}"
+    if ledger.foreign:
+        names = ", ".join(f"{_short(job.name)} in {job.location}" for job in ledger.foreign[:3])
+        more = f" and {len(ledger.foreign) - 3} more" if len(ledger.foreign) > 3 else ""
+        return f"{limit}, {len(ledger.foreign)} used by jobs not managed here ({names}{more})"
+    if ledger.max_slots is not None and len(ledger.own) + ledger.intents >= ledger.max_slots:
+        return f"all {ledger.max_slots} slots that this stack may use are used"
+    return f"all {limit} used" if not ledger.held else f"{limit}, {ledger.held} held"
+
+
+def _short(name: str) -> str:
+    return "/".join(name.split("/")[-2:])

@@ -1,0 +1,3 @@
+"""The version of tuneform, a literal so that `tuneform version` reads no package metadata."""
+
+__version__ = "0.1.0"
