@@ -16,6 +16,7 @@ from reconciler.model.job import LiveJob
 from reconciler.model.observation import Observation
 from reconciler.plan import QuotaView
 from reconciler.state.records import State
+from reconciler.state.unseen import unseen_attempts
 
 # Every project may run at least one tuning job; what is above that is only known where somebody says so.
 ASSUMED_LIMIT = 1
@@ -25,8 +26,9 @@ ASSUMED_LIMIT = 1
 class Ledger:
     """Limits and usage at one instant.
 
-    `intents` are submissions whose job has not been seen yet; each holds a slot. `max_slots` None means no limit of
-    our own. `unread` maps a location that could not be read to the reason; while there is one, free slots are unknown.
+    `intents` are submissions whose job has not been seen yet, answered or not; each holds a slot. `max_slots` None
+    means no limit of our own. `unread` maps a location that could not be read to the reason; while there is one, free
+    slots are unknown.
     """
 
     limit: int
@@ -73,7 +75,8 @@ def take_ledger(settings: QuotaSettings, state: State, observation: Observation)
         limit_source="assumed, the documented minimum" if settings.concurrent_jobs is None else "the stack's manifest",
         own=tuple(job for job in active if job.name in ours),
         foreign=tuple(job for job in active if job.name not in ours),
-        intents=sum(1 for intent in state.intents.values() if intent.nonce not in live_nonces),
+        intents=sum(1 for intent in state.intents.values() if intent.nonce not in live_nonces)
+        + len(unseen_attempts(state, observation)),
         held=_held_slots(state, observation.at),
         max_slots=settings.max_slots,
         unread=observation.unread,

@@ -12,6 +12,7 @@ from reconciler.model.job import JobState, LiveJob
 from reconciler.model.observation import Observation
 from reconciler.state.queue import queue_places
 from reconciler.state.records import Record, State
+from reconciler.state.unseen import is_fresh
 
 
 class Phase(StrEnum):
@@ -127,4 +128,6 @@ def _phase(address: str, state: State, record: Record | None, job: LiveJob | Non
         return Phase.NOT_STARTED
     if job is not None:
         return PHASES.get(job.state, Phase.UNKNOWN)
+    if is_fresh(record.current, observation):
+        return Phase.PENDING
     return Phase.GONE if record.current.location in observation.read else Phase.UNKNOWN

@@ -32,10 +32,10 @@ class Limits:
     """What one text may hold. `problems` is after how many of them reading stops."""
 
     max_bytes: int = 16 * 1024 * 1024
-    documents: int = 50_000
+    documents: int = 20_000
     depth: int = 50
     nodes_per_document: int = 10_000
-    nodes: int = 1_000_000
+    nodes: int = 500_000
     problems: int = 100
 
 
@@ -61,7 +61,7 @@ class EventSource(Protocol):
     """A YAML parser, as PyYAML's loaders are."""
 
     def get_event(self) -> Any:
-        """The next event; raises yaml.YAMLError where the text is no YAML."""
+        """The next event; raises yaml.YAMLError where there is none."""
 
 
 def read_documents(
@@ -73,8 +73,7 @@ def read_documents(
     `parser` is PyYAML's fastest one where not given. No I/O.
     """
     text = text.removeprefix("\ufeff")
-    problem = _unreadable(text, path, limits)
-    if problem is not None:
+    if problem := _unreadable(text, path, limits):
         return (), (problem,)
     reader = _Reader(path, limits)
     reader.read(text, parser or _fastest_parser())
@@ -94,12 +93,10 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\
 
 
 def _unreadable(text: str, path: str, limits: Limits) -> Diagnostic | None:
-    bytes_count = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-    if bytes_count > limits.max_bytes:
-        detail = f"It has {bytes_count:,} bytes; at most {limits.max_bytes:,} are read. Split it into several files."
+    if (count := len(text.encode("utf-8", "replace"))) > limits.max_bytes:
+        detail = f"It has {count:,} bytes; at most {limits.max_bytes:,} are read. Split it into several files."
         return _problem("yaml-limit", "The file is too large", detail, Source(path, 1, 1))
-    found = _FORBIDDEN.search(text)
-    if found is None:
+    if (found := _FORBIDDEN.search(text)) is None:
         return None
     line_start = text.rfind("\n", 0, found.start()) + 1
     place = Source(path, text.count("\n", 0, found.start()) + 1, found.start() - line_start + 1)
@@ -130,10 +127,9 @@ class _Reader:
         self.document_limit = limits.nodes_per_document
         self.get_event: Callable[[], Any] = lambda: None
         # Bound once, as the import is late and these are asked for at every node.
-        self.scalar = yaml.ScalarEvent
+        self.scalar, self.stream_end = yaml.ScalarEvent, yaml.StreamEndEvent
         self.mapping_start, self.mapping_end = yaml.MappingStartEvent, yaml.MappingEndEvent
         self.sequence_start, self.sequence_end = yaml.SequenceStartEvent, yaml.SequenceEndEvent
-        self.document_start, self.stream_end = yaml.DocumentStartEvent, yaml.StreamEndEvent
 
     def read(self, text: str, parser: Callable[[str], EventSource]) -> None:
         import yaml
@@ -152,19 +148,20 @@ class _Reader:
 
     def _stream(self) -> None:
         self.get_event()
+        count = 0
         while type(event := self.get_event()) is not self.stream_end:
+            count += 1
+            if count > self.limits.documents:
+                detail = f"At most {self.limits.documents:,} are read from one file. Split the file."
+                self._stop(event, "Too many documents", detail)
             self._document(event)
 
     def _document(self, start: Any) -> None:
-        if len(self.documents) >= self.limits.documents:
-            count = f"{self.limits.documents:,}"
-            self._stop(start, "Too many documents", f"At most {count} are read from one file. Split the file.")
         if start.tags or start.version not in (None, (1, 2)):
             detail = "Only %YAML 1.2 is understood, and %TAG is not. Remove the line that starts with %."
             self._refuse(start, "yaml-directive", "A directive that is not supported", detail)
         first = self.get_event()
-        mark = first.start_mark
-        self.positions = {(): (mark.line + 1, mark.column + 1)}
+        self.positions = {(): (first.start_mark.line + 1, first.start_mark.column + 1)}
         self.document_limit = min(self.limits.nodes_per_document, self.nodes_left)
         value = self._value(first, ())
         self.nodes_left -= len(self.positions)
@@ -180,28 +177,21 @@ class _Reader:
             return self._mapping(event, path)
         if kind is self.sequence_start:
             return self._sequence(event, path)
-        detail = f"*{event.anchor} repeats a value from elsewhere. Write the value out."
+        detail = f"*{_shown(event.anchor)} repeats a value from elsewhere. Write the value out."
         return self._refuse(event, "yaml-alias", "Aliases are not allowed", detail)
 
     def _mapping(self, start: Any, path: Path) -> dict[str, Any]:
         self._enter(start, path)
         get_event, end, positions, scalar = self.get_event, self.mapping_end, self.positions, self.scalar
         found: dict[str, Any] = {}
-        # Where a refused value's parts go: one level deeper, as any value, and in nobody's way.
-        aside = (*path, -1)
         while type(event := get_event()) is not end:
-            key = self._key(event, aside)
+            key = self._key(event, path, found)
             value_event = get_event()
             if key is None:
-                self._value(value_event, aside)
+                # Read past it: one level deeper, as any value, and in nobody's way.
+                self._value(value_event, (*path, -1))
                 continue
             here = (*path, key)
-            if key in found:
-                line, column = positions[here]
-                detail = f"“{key}” is already set at line {line}, column {column}. Keep one of the two."
-                self._refuse(event, "yaml-duplicate-key", "A key is written twice", detail)
-                self._value(value_event, aside)
-                continue
             mark = event.start_mark
             positions[here] = (mark.line + 1, mark.column + 1)
             found[key] = self._scalar(value_event) if type(value_event) is scalar else self._value(value_event, here)
@@ -225,14 +215,13 @@ class _Reader:
         if len(path) >= self.limits.depth:
             self._stop(start, "Nested too deeply", f"At most {self.limits.depth} levels are read. Flatten it.")
 
-    def _key(self, event: Any, aside: Path) -> str | None:
+    def _key(self, event: Any, path: Path, found: Mapping[str, Any]) -> str | None:
         """The key, or None where it is refused; the caller still has to read past its value."""
         if len(self.positions) > self.document_limit:
             self._too_many(event)
         if type(event) is not self.scalar:
-            self._value(event, aside)
-            detail = "A key must be plain text, not a list, a mapping or an alias."
-            self._refuse(event, "yaml-key", "A key that is not text", detail)
+            self._value(event, (*path, -1))
+            self._refuse(event, "yaml-key", "A key that is not text", "Write it as text, not as a list or a mapping.")
             return None
         if event.value == "<<" and event.implicit[0]:
             detail = "<< merges another mapping into this one. Write the keys out, or use the stack's spec.defaults."
@@ -240,9 +229,15 @@ class _Reader:
             return None
         key = self._scalar(event)
         if type(key) is str:
-            return key
+            if key not in found:
+                return key
+            detail = "“{}” is already set at line {}, column {}. Keep one of the two."
+            detail = detail.format(_shown(key), *self.positions[(*path, key)])
+            self._refuse(event, "yaml-duplicate-key", "A key is written twice", detail)
+            return None
         if key is not Placeholder.REFUSED:
-            detail = f'A key must be text, and {_shown(event.value)} is not. Quote it: "{_shown(event.value)}".'
+            shown = _shown(event.value)
+            detail = f'{shown} is not text. Quote it: "{shown}".' if shown else "Write a key before the colon."
             self._refuse(event, "yaml-key", "A key that is not text", detail)
         return None
 
@@ -266,11 +261,13 @@ class _Reader:
 
     def _decorated(self, event: Any) -> None:
         if event.anchor is not None:
-            detail = f"&{event.anchor} names a value to repeat it elsewhere. Write the value out where it is used."
+            detail = (
+                f"&{_shown(event.anchor)} names a value to repeat it elsewhere. Write the value out where it is used."
+            )
             self._refuse(event, "yaml-alias", "Anchors are not allowed", detail)
         if event.tag is not None:
             tag = _shown(event.tag.replace("tag:yaml.org,2002:", "!!"))
-            detail = f"{tag} asks for a special type, and manifests are data only. Remove it; to make text, use quotes."
+            detail = f"{tag} asks for a special type. Remove it; to make something text, quote it."
             self._refuse(event, "yaml-tag", "Tags are not allowed", detail)
 
     def _refuse(self, event: Any, rule: str, summary: str, detail: str) -> Placeholder:
@@ -309,37 +306,34 @@ _CONSTANTS: Mapping[str, bool | None] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-_TRUTH_WORDS: Mapping[str, str] = {
-    **dict.fromkeys(("yes", "on", "y"), "true"),
-    **dict.fromkeys(("no", "off", "n"), "false"),
-}
+_TRUTH_WORDS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 # What a scalar that is not simply text can start with.
 _SPECIAL_STARTS = frozenset("0123456789+-.~nNtTfFyYoO")
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?")
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
-_OTHER_BASE = re.compile(r"[-+]?0(?:x[0-9a-fA-F_]+|o[0-7_]+|b[01_]+)")
-_GROUPED = re.compile(r"[-+]?[0-9][0-9_]*_[0-9_]*(?:\.[0-9_]*)?")
+_OTHER_NOTATION = re.compile(r"[-+]?(?:0x[0-9a-fA-F_]+|0o[0-7_]+|0b[01_]+|[0-9][0-9_]*_[0-9_]*(?:\.[0-9_]*)?)")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _INTEGER_MAX_DIGITS = 20
+# Longer ones are not even looked at: telling what a megabyte of digits is worth takes too long.
+_NUMBER_MAX_CHARS = 64
+_DIGITS_ONLY = re.compile(r"[-+]?[0-9][0-9_.:eE+-]*")
 
 
 def _plain_value(text: str) -> str | int | float | bool | _Ambiguous | None:
     """What an unquoted scalar means in YAML 1.2, or why it is refused."""
     if text in _CONSTANTS:
         return _CONSTANTS[text]
-    truth = _TRUTH_WORDS.get(text.lower()) if len(text) <= 3 else None
-    if truth is not None:
+    if len(text) <= 3 and (truth := _TRUTH_WORDS.get(text.lower())):
         detail = f'Old YAML reads {text} as {truth}, new YAML as text. Write {truth}, or quote it: "{text}".'
         return _Ambiguous("yaml-ambiguous", "A word that is sometimes a truth value", detail)
     if text[0] not in "0123456789+-.":
         return text
+    if len(text) > _NUMBER_MAX_CHARS:
+        return _too_long(text) if _DIGITS_ONLY.fullmatch(text) else text
     if _INTEGER.fullmatch(text):
-        if len(text.lstrip("+-")) <= _INTEGER_MAX_DIGITS:
-            return int(text)
-        detail = f'Numbers have at most {_INTEGER_MAX_DIGITS} digits. If it is a name, quote it: "{_shown(text)}".'
-        return _Ambiguous("yaml-number", "A number that is too large", detail)
+        return int(text) if len(text.lstrip("+-")) <= _INTEGER_MAX_DIGITS else _too_long(text)
     if _FLOAT.fullmatch(text):
         number = float(text)
         return number if math.isfinite(number) else _not_finite(text)
@@ -357,10 +351,15 @@ def _ambiguous_number(text: str) -> _Ambiguous | None:
     if _SEXAGESIMAL.fullmatch(text):
         detail = f'Old YAML reads {shown} as a number in base 60, new YAML as text. Quote it: "{shown}".'
         return _Ambiguous("yaml-ambiguous", "Text that is sometimes a number", detail)
-    if _OTHER_BASE.fullmatch(text) or _GROUPED.fullmatch(text):
+    if _OTHER_NOTATION.fullmatch(text):
         detail = f'YAML versions differ on {shown}. Write it in plain digits, or quote it: "{shown}".'
         return _Ambiguous("yaml-ambiguous", "Text that is sometimes a number", detail)
     return None
+
+
+def _too_long(text: str) -> _Ambiguous:
+    detail = f'Whole numbers have at most {_INTEGER_MAX_DIGITS} digits. If it is a name, quote it: "{_shown(text)}".'
+    return _Ambiguous("yaml-number", "A number that is too long", detail)
 
 
 def _not_finite(text: str) -> _Ambiguous:
@@ -376,9 +375,7 @@ def _syntax_problem(error: Any, path: str) -> Diagnostic:
     """One diagnostic for what the parser stumbled over, at the place where it did."""
     problem = str(error.problem or "unexpected text")
     # Where something was never closed, the end of the file helps nobody: show where it was opened.
-    unclosed = (
-        "end of stream" in problem or "document indicator" in problem or "stream end" in problem or "," in problem
-    )
+    unclosed = any(sign in problem for sign in ("end of stream", "stream end", "document indicator", ","))
     mark = (error.context_mark if unclosed else None) or error.problem_mark or error.context_mark
     source = Source(path, 1, 1) if mark is None else Source(path, mark.line + 1, mark.column + 1)
     context = f", {error.context}" if error.context else ""
@@ -399,5 +396,4 @@ _SYNTAX_HINTS = (
     ("flow sequence", "Close the [ with a ], and put a comma between items."),
     ("quoted scalar", "Close the quotes, and check the escapes in them."),
     ("block", "Check that this line is indented as its peers."),
-    ("incompatible YAML", "Remove the line that starts with %."),
 )

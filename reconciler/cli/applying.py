@@ -20,7 +20,7 @@ from reconciler.plan import Change, Plan, plan_checksum
 from reconciler.reconcile import Planned, apply_changes, refuse_stale
 from reconciler.renderers.plan_text import render_plan
 from reconciler.renderers.status_text import render_status
-from reconciler.renderers.text import clean, plural
+from reconciler.renderers.text import Style, clean, plural
 from reconciler.safety import Allowed, permitted, refuse_large
 from reconciler.status import ModelStatus, Phase, statuses
 
@@ -46,7 +46,7 @@ def apply_command(request: Request) -> int:
         planned = make_session_plan(session, request.targets)
     else:
         session, planned = _saved(session, request.plan_file)
-    result(render_plan(planned.plan, style_for(sys.stdout)))
+    result(render_plan(planned.plan, style_for(sys.stdout, request.manifests)))
     return carry_out_plan(session, planned, session.desired, request, progress)
 
 
@@ -64,9 +64,7 @@ def carry_out_plan(session: Session, planned: Planned, desired: Desired, request
         return ExitCode.ERROR
     stop_on_signals(session.stop)
     if request.wait:
-        remark(
-            "Ctrl-C once: submit nothing more and exit; jobs go on. Twice: exit at once. It never cancels a job."
-        )
+        remark("Ctrl-C once: submit nothing more and exit; jobs go on. Twice: exit at once. It never cancels a job.")
     followed = apply_changes(
         session.effects,
         desired,
@@ -79,7 +77,7 @@ def carry_out_plan(session: Session, planned: Planned, desired: Desired, request
         show=lambda last: progress.show(desired, last),
     )
     progress.close()
-    return _tell_end(desired, plan, followed, withheld)
+    return _tell_end(desired, plan, followed, withheld, style_for(sys.stdout, request.manifests))
 
 
 def refuse_unasked(request: Request) -> None:
@@ -142,12 +140,12 @@ def _withheld(plan: Plan, request: Request) -> tuple[Change, ...]:
     return permitted(plan.changes, request.allowed)[1]
 
 
-def _tell_end(desired: Desired, plan: Plan, followed: Followed, withheld: tuple[Change, ...]) -> int:
+def _tell_end(desired: Desired, plan: Plan, followed: Followed, withheld: tuple[Change, ...], style: Style) -> int:
     last = followed.last
     reasons = {one.ticket.address: one.why for one in last.deferred}
     scope = {change.address for change in plan.changes}
     found = [one for one in statuses(desired, last.held.state, last.observation, reasons) if one.address in scope]
-    result("\n" + render_status(found, last.observation.at, style_for(sys.stdout)))
+    result("\n" + render_status(found, last.observation.at, style))
     for address, why in followed.given_up.items():
         remark(f"{clean(address)} was refused: {clean(why)}")
     for change in withheld:
@@ -156,7 +154,7 @@ def _tell_end(desired: Desired, plan: Plan, followed: Followed, withheld: tuple[
             "or --allow-delete N."
         )
     if followed.ended is not Ended.DONE:
-        remark(_left(found))
+        remark(f"{_left(found)}\n\n      {style.command('tuneform apply')}")
     if withheld:
         return ExitCode.REFUSED
     if followed.given_up:
@@ -169,10 +167,7 @@ def _tell_end(desired: Desired, plan: Plan, followed: Followed, withheld: tuple[
 def _left(found: Sequence[ModelStatus]) -> str:
     running = sum(1 for one in found if one.job is not None and one.job.is_active)
     queued = sum(1 for one in found if one.phase in (Phase.QUEUED, Phase.SUBMITTING))
-    return (
-        f"{plural(running, 'job')} running on, {queued} queued in the state. The next apply goes on from here:\n\n"
-        "      tuneform apply"
-    )
+    return f"{plural(running, 'job')} running on, {queued} queued in the state. The next apply goes on from here:"
 
 
 def _code(found: Sequence[ModelStatus], plan: Plan) -> int:

@@ -39,7 +39,7 @@ def command(manifests: Path, auto_approve: bool, **allowed: int | None) -> int:
     session = open_session(manifests, report=progress.report)
     nothing = replace(session, checked=replace(session.checked, desired=destroyed(session.desired), warnings=()))
     planned = make_session_plan(nothing, ())
-    result(render_plan(planned.plan, style_for(sys.stdout)))
+    result(render_plan(planned.plan, style_for(sys.stdout, manifests)))
     if not planned.plan.has_changes:
         return ExitCode.DONE
     if not confirmed(request, "Destroy this? Models are kept. Only yes is accepted: "):

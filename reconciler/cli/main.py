@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import click
 
@@ -80,7 +81,7 @@ def run(words: Sequence[str]) -> int:
         error.show()
         return ExitCode.ERROR
     except TuneformError as error:
-        _tell(error)
+        _tell(error, words)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("\nStopped. Jobs that were submitted go on; nothing is lost.\n")
@@ -92,8 +93,18 @@ def run(words: Sequence[str]) -> int:
     return code if isinstance(code, int) else ExitCode.DONE
 
 
-def _tell(error: TuneformError) -> None:
+def _tell(error: TuneformError, words: Sequence[str]) -> None:
     from reconciler.cli.output import style_for
     from reconciler.renderers.diagnostics import render_diagnostics
 
-    sys.stderr.write(render_diagnostics(error.diagnostics(), style_for(sys.stderr)) + "\n")
+    sys.stderr.write(render_diagnostics(error.diagnostics(), style_for(sys.stderr, _manifests(words))) + "\n")
+
+
+def _manifests(words: Sequence[str]) -> Path | None:
+    """The folder of manifests that the command line names."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == "--manifests":
+            return Path(following)
+        if word.startswith("--manifests="):
+            return Path(word.removeprefix("--manifests="))
+    return None

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from reconciler.cli.output import DEFAULT_MANIFESTS
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -16,7 +18,7 @@ def manifests_option(command: Command) -> Command:
     return click.option(
         "--manifests",
         type=click.Path(path_type=Path),
-        default=Path("manifests"),
+        default=DEFAULT_MANIFESTS,
         show_default=True,
         metavar="DIR",
         help="The folder of YAML manifests; one folder is one stack.",

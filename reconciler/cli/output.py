@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
+from pathlib import Path
 from typing import Any, TextIO
 
 from reconciler.renderers.text import Style
 
+DEFAULT_MANIFESTS = Path("manifests")
 
-def style_for(stream: TextIO) -> Style:
+
+def style_for(stream: TextIO, manifests: Path | None = None) -> Style:
     """Colour on a terminal, unless NO_COLOR is set; FORCE_COLOR turns it on anywhere.
 
-    Source: https://no-color.org.
+    `manifests` is the folder in use, which the commands in messages then name too. Source: https://no-color.org.
     """
+    options = "" if manifests in (None, DEFAULT_MANIFESTS) else f" --manifests {shlex.quote(str(manifests))}"
+    return Style(colour=_wants_colour(stream), options=options)
+
+
+def _wants_colour(stream: TextIO) -> bool:
     if os.environ.get("NO_COLOR"):
-        return Style(colour=False)
+        return False
     if os.environ.get("FORCE_COLOR"):
-        return Style(colour=True)
-    return Style(colour=stream.isatty() and os.environ.get("TERM") != "dumb")
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def result(text: str) -> None:

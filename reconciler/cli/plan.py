@@ -37,9 +37,10 @@ def command(manifests: Path, targets: tuple[str, ...], out: Path | None, as_json
     if as_json:
         result_json(encode_plan(plan))
     else:
-        result(render_plan(plan, style_for(sys.stdout)))
+        result(render_plan(plan, style_for(sys.stdout, manifests)))
     if out is not None:
-        remark(f"\nSaved. To do exactly this, run:\n\n      tuneform apply {out} --manifests {manifests}")
+        command_line = style_for(sys.stderr, manifests).command(f"tuneform apply {out}")
+        remark(f"\nSaved. To do exactly this, run:\n\n      {command_line}")
     if plan.errored:
         return ExitCode.ERROR
     return ExitCode.CHANGES if detailed_exitcode and plan.has_changes else ExitCode.DONE

@@ -41,5 +41,5 @@ def command(address: str, manifests: Path, auto_approve: bool, no_wait: bool) ->
         why = next((change.why for change in planned.plan.changes if change.address == address), "it is not desired")
         raise UsageError("There is nothing to retry", f"{address}: {why}.")
     planned = replace(planned, plan=replace(planned.plan, changes=changes))
-    result(render_plan(planned.plan, style_for(sys.stdout)))
+    result(render_plan(planned.plan, style_for(sys.stdout, manifests)))
     return carry_out_plan(session, planned, session.desired, request, progress)

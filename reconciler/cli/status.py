@@ -35,6 +35,6 @@ def command(manifests: Path, as_json: bool) -> int:
     if as_json:
         result_json(encode_status(session.desired.stack, state, observation, found))
     else:
-        result(render_status(found, observation.at, style_for(sys.stdout)))
+        result(render_status(found, observation.at, style_for(sys.stdout, manifests)))
     failed = any(one.is_desired and one.phase in (Phase.FAILED, Phase.GONE) for one in found)
     return ExitCode.MODEL_FAILED if failed else ExitCode.DONE

@@ -41,7 +41,7 @@ def command(manifests: Path, as_json: bool) -> int:
         )
         return ExitCode.DONE
     if warnings:
-        remark(render_diagnostics(warnings, style_for(sys.stderr)) + "\n")
+        remark(render_diagnostics(warnings, style_for(sys.stderr, manifests)) + "\n")
     stack = checked.desired.stack
     counted = count_diagnostics(warnings)
     result(

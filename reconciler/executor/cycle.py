@@ -21,7 +21,6 @@ from reconciler.executor.submit import end_duplicates, submit
 from reconciler.model.desired import Desired
 from reconciler.model.observation import Observation
 from reconciler.plan import Action, Change, Reason
-from reconciler.planner.facts import SETTLE_TIME
 from reconciler.planner.make import make_plan
 from reconciler.providers.observe import observe
 from reconciler.quota import Ledger, take_ledger
@@ -29,6 +28,7 @@ from reconciler.scheduler import Cycle, Deferral, Surroundings, admit
 from reconciler.state.held import Held, save_state
 from reconciler.state.parents import parent_states
 from reconciler.state.records import Because, State
+from reconciler.state.unseen import SETTLE_TIME, unseen_attempts
 from reconciler.transitions import adopt_intents, approve, cancel_requested, drop_settled_intents
 
 
@@ -97,7 +97,8 @@ def run_cycle(effects: Effects, held: Held, desired: Desired, scope: frozenset[s
     cycle = _admit(held.state, desired, observation, ledger, scope)
     if not cycle.admitted:
         return Round(held=held, observation=observation, ledger=ledger, deferred=cycle.deferred, given_up={})
-    held, given_up = submit(effects, held, desired, cycle.admitted, observation)
+    held, observation, given_up = submit(effects, held, desired, cycle.admitted, observation)
+    ledger = take_ledger(desired.stack.quota, held.state, observation)
     return Round(held=held, observation=observation, ledger=ledger, deferred=cycle.deferred, given_up=given_up)
 
 
@@ -120,7 +121,7 @@ def _admit(state: State, desired: Desired, observation: Observation, ledger: Led
     tickets = [ticket for address, ticket in state.queue.items() if address in scope]
     around = Surroundings(
         active_jobs=frozenset(job.name for job in observation.jobs if job.is_active),
-        submitting=state.intents.keys(),
+        submitting=state.intents.keys() | unseen_attempts(state, observation).keys(),
         wanted={model.address: model.fingerprint for model in desired.models},
         parents=parent_states(tickets, desired, state, observation),
     )

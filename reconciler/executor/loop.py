@@ -12,6 +12,7 @@ from reconciler.executor.effects import Effects
 from reconciler.model.desired import Desired
 from reconciler.scheduler import Deferral, Waits
 from reconciler.state.held import Held
+from reconciler.state.unseen import unseen_attempts
 
 POLL_INTERVAL_S = 30.0
 
@@ -91,7 +92,8 @@ def has_work_left(last: Round, scope: frozenset[str]) -> bool:
     """Whether anything in scope still waits, is being submitted or runs. What waiting cannot help does not count."""
     state = last.held.state
     hopeless = {deferral.ticket.address for deferral in last.deferred if deferral.is_hopeless}
-    if (state.queue.keys() & scope) - hopeless or state.intents.keys() & scope:
+    unlisted = state.intents.keys() | unseen_attempts(state, last.observation).keys()
+    if (state.queue.keys() & scope) - hopeless or unlisted & scope:
         return True
     active = {job.name for job in last.observation.jobs if job.is_active}
     unread = bool(last.observation.unread)

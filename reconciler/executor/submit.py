@@ -30,8 +30,8 @@ _PASSING = frozenset({Refusal.QUOTA, Refusal.RATE, Refusal.ACCELERATOR, Refusal.
 
 def submit(
     effects: Effects, held: Held, desired: Desired, admitted: Sequence[Ticket], observation: Observation
-) -> tuple[Held, dict[str, str]]:
-    """Intents, then one create each, then what they came to; also what was given up, with the reason."""
+) -> tuple[Held, Observation, dict[str, str]]:
+    """Intents, then one create each, then what they came to; also what is live now, and what was given up and why."""
     wanted = desired.by_address()
     state = intend(held.state, admitted, wanted, observation.at)
     held = save_state(effects.store, held, state, effects.new_id)
@@ -45,7 +45,7 @@ def submit(
             given_up[intent.address] = problem
     held = save_state(effects.store, held, state, effects.new_id)
     after = observe(effects.provider, locations, now=observation.at)
-    return end_duplicates(effects, held, after), given_up
+    return end_duplicates(effects, held, after), observation.updated(after), given_up
 
 
 def _submit_one(

@@ -194,8 +194,8 @@ def _model(value: Any, origin: Origin, location: str) -> tuple[Draft | None, lis
     manifest, found = validate(TunedModelManifest, value, origin)
     # A field that is misnamed is probably the one that is missing.
     misnamed = any(one.rule == "manifest-unknown-field" for one in found)
-    for problem in spec_problems(value.get("spec"), origin):
-        found += [] if misnamed and problem.rule == "manifest-missing-field" else [problem]
+    broken = spec_problems(value.get("spec"), origin)
+    found += [one for one in broken if not (misnamed and one.rule == "manifest-missing-field")]
     found += label_problems(_written_labels(value), origin)
     if manifest is None:
         return None, found

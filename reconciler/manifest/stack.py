@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-import os.path
+import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -24,7 +24,7 @@ _WORLD_FILE = "simulator-world.json"
 def stack_of(manifest: StackManifest, origin: Origin) -> Stack:
     """The stack; its manifest must have no problems."""
     spec = manifest.spec
-    folder = os.path.dirname(origin.document.path)
+    folder = posixpath.dirname(origin.document.path)
     state = _resolved(spec.state or f"../state/{manifest.metadata.name}.json", folder)
     quota = spec.quota
     return Stack(
@@ -43,8 +43,8 @@ def stack_of(manifest: StackManifest, origin: Origin) -> Stack:
 
 
 def _simulator(spec: SimulatorSpec | None, state: str, folder: str) -> SimulatorSettings:
-    beside = _resolved("../state", folder) if state.startswith(_STORES) else os.path.dirname(state)
-    settings = SimulatorSettings(world=os.path.join(beside, _WORLD_FILE))
+    beside = _resolved("../state", folder) if state.startswith(_STORES) else posixpath.dirname(state)
+    settings = SimulatorSettings(world=posixpath.join(beside, _WORLD_FILE))
     if spec is None:
         return settings
     return SimulatorSettings(
@@ -57,7 +57,7 @@ def _simulator(spec: SimulatorSpec | None, state: str, folder: str) -> Simulator
 
 def _resolved(path: str, folder: str) -> str:
     """A path as the manifest in that folder means it; an object store's URL as it is."""
-    return path if path.startswith(_STORES) else os.path.normpath(os.path.join(folder, path))
+    return path if path.startswith(_STORES) else posixpath.normpath(posixpath.join(folder, path))
 
 
 def stack_problems(spec: Any, origin: Origin) -> Iterator[Diagnostic]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from reconciler.model.job import LiveJob
@@ -26,6 +26,11 @@ class Observation:
     def by_name(self) -> dict[str, LiveJob]:
         """The jobs by resource name."""
         return {job.name: job for job in self.jobs}
+
+    def updated(self, newer: Observation) -> Observation:
+        """This look with the locations that a later one read again, at the later one's time."""
+        kept = tuple(job for job in self.jobs if job.location not in newer.read)
+        return replace(self, at=max(self.at, newer.at), jobs=kept + newer.jobs, read=self.read | newer.read)
 
     @property
     def is_complete(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from reconciler.model.address import address_label
 from reconciler.model.desired import Desired, DesiredModel
@@ -12,9 +11,7 @@ from reconciler.model.fields import PARENT_FINGERPRINT, Effect, Fields, Value, c
 from reconciler.model.job import LiveJob
 from reconciler.model.observation import Observation
 from reconciler.state.records import Attempt, Intent, Record, State, Ticket
-
-# How long a submission without an answer may stay unseen in the lists before we believe that it never happened.
-SETTLE_TIME = timedelta(minutes=5)
+from reconciler.state.unseen import SETTLE_TIME, is_fresh
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +19,10 @@ class Facts:
     """Everything one decision may look at.
 
     `record` is the record of the address, for a desired one also a retired record it takes back. `live` is the job
-    that stands for the address, None when there is none or it cannot be found. `unread` are the locations of this
-    address that could not be read. `model_exists` and `dataset_changed` are None where nobody looked, and
-    `metadata_differs` likewise. `defaults` are values the service fills in for fields that are not set.
+    that stands for the address, None when there is none or it cannot be found; `is_unseen`: the recorded job was made a
+    moment ago and is not listed yet. `unread` are the locations of this address that could not be read.
+    `model_exists`, `dataset_changed` and `metadata_differs` are None where nobody looked. `defaults` are values the
+    service fills in for fields that are not set.
     """
 
     address: str
@@ -33,6 +31,7 @@ class Facts:
     intent: Intent | None = None
     intent_job: LiveJob | None = None
     intent_is_settled: bool = False
+    is_unseen: bool = False
     ticket: Ticket | None = None
     place: int | None = None
     live: LiveJob | None = None
@@ -154,6 +153,7 @@ def _facts_of(
         intent_is_settled=intent is not None and observation.at - intent.written_at >= SETTLE_TIME,
         ticket=state.queue.get(address),
         place=places.get(address),
+        is_unseen=live is None and record is not None and is_fresh(record.current, observation),
         live=live,
         unread=_unread_locations(model, record, intent, observation),
         moved_to=moves.get(address),

@@ -29,7 +29,8 @@ def unknown(facts: Facts) -> Verdict | None:
 
 def submitting(facts: Facts) -> Verdict | None:
     """Row 2."""
-    if facts.intent is None or facts.intent_job is not None or facts.intent_is_settled:
+    under_way = facts.intent is not None and facts.intent_job is None and not facts.intent_is_settled
+    if not under_way and not (facts.intent is None and facts.is_unseen):
         return None
     return leave(Reason.SUBMITTING, "a submission is under way and its job is not listed yet")
 

@@ -6,7 +6,7 @@ CANCELLED, EXPIRED}; an unknown state is active.
 
  #  when                                                                    action   reason
  1  a location of D, R or I could not be read completely                    leave    UNKNOWN
- 2  I open, nonce not live, younger than the settle time                    leave    SUBMITTING
+ 2  I open, nonce not live, or R's job not listed: within the settle time   leave    SUBMITTING
  3  I open, nonce live                                                      adopt    SUBMITTED
  4  L cancelling                                                            leave    CANCELLING
     not desired

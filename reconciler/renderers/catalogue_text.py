@@ -18,7 +18,9 @@ _HEAD = ["base model", "family", "methods", "adapter sizes", "lifecycle", "retir
 def render_table(models: Sequence[BaseModel], as_of: date) -> str:
     """A row per base model, lifecycles judged as of the day."""
     rows = [_HEAD, *(_row(model, as_of) for model in models)]
-    return "\n".join([*columns(rows), "", f"{len(models)} base models, lifecycles as of {as_of}. ? means not documented."])
+    return "\n".join(
+        [*columns(rows), "", f"{len(models)} base models, lifecycles as of {as_of}. ? means not documented."]
+    )
 
 
 def _row(model: BaseModel, as_of: date) -> list[str]:

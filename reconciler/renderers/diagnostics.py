@@ -19,7 +19,7 @@ def render_diagnostic(one: Diagnostic, style: Style) -> str:
         lines.append(f"  {style.dim('at')} {clean(one.source)}")
     lines += [f"  {clean(line)}" for line in one.detail.splitlines()]
     if one.command is not None:
-        lines += ["", f"      {clean(one.command)}"]
+        lines += ["", f"      {style.command(one.command)}"]
     return "\n".join(lines)
 
 

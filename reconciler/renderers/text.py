@@ -31,9 +31,14 @@ def _visible(one: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """Whether to use ANSI colour; without it every painter returns its text unchanged."""
+    """How text is dressed: with ANSI colour or not, and the options that a command to copy needs for this stack."""
 
     colour: bool = False
+    options: str = ""
+
+    def command(self, command: str) -> str:
+        """The command to copy, complete."""
+        return f"{clean(command)}{self.options}" if command.startswith("tuneform ") else clean(command)
 
     def paint(self, code: str, text: str) -> str:
         """The text in an SGR style such as "1" (bold) or "32" (green)."""

@@ -166,6 +166,11 @@ def over_quota() -> Problem:
     )
 
 
+def internal(message: str) -> Problem:
+    """500 INTERNAL."""
+    return Problem(500, "INTERNAL", message)
+
+
 def unavailable() -> Problem:
     """503, after which nobody knows whether the request took effect."""
     return Problem(503, "UNAVAILABLE", "The service is currently unavailable.")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from reconciler.errors import TuneformError, UsageError
-from reconciler.simulator.answers import Request, Response
+from reconciler.simulator.answers import JSON_TYPE, Request, Response, internal
 from reconciler.simulator.settings import OverQuota
 from reconciler.simulator.simulator import AdapterSizes, Simulator
 
@@ -56,17 +57,12 @@ class _Connection(BaseHTTPRequestHandler):
         if refusal is not None:
             self._refuse(refusal)
             return
-        path, _, query = self.path.partition("?")
-        answer = self.server.respond(
-            Request(
-                method=self.command,
-                path=path,
-                host=self.headers.get("host", ""),
-                query=query,
-                headers={name.lower(): value for name, value in self.headers.items()},
-                body=self.rfile.read(int(self.headers.get("content-length", "0"))),
-            )
-        )
+        try:
+            answer = self.server.respond(self._request())
+        except TuneformError as error:
+            # The world's file was spoiled while it was served; the client is told what the user would be told.
+            body = json.dumps(internal(f"{error.summary}: {error.detail}").as_json()).encode()
+            answer = Response(status=500, headers={"content-type": JSON_TYPE}, body=body)
         self.send_response_only(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
@@ -74,6 +70,17 @@ class _Connection(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(answer.body)
+
+    def _request(self) -> Request:
+        path, _, query = self.path.partition("?")
+        return Request(
+            method=self.command,
+            path=path,
+            host=self.headers.get("host", ""),
+            query=query,
+            headers={name.lower(): value for name, value in self.headers.items()},
+            body=self.rfile.read(int(self.headers.get("content-length", "0"))),
+        )
 
     def _refusal(self) -> int | None:
         """The status that refuses a body whose length cannot be told or is too much; None for a body to read."""

@@ -43,7 +43,7 @@ def hyper(**parameters: Any) -> dict[str, Any]:
 def test_the_answer_to_a_create() -> None:
     """A create answers the whole job: numbers for names, 64-bit integers as text, defaults filled in, nothing empty."""
     job = create(VALID | {"labels": {"team": "support"}, "tunedModelDisplayName": "Intents"}).json()
-    project = "projects/496272144608/locations/us-central1"
+    project = "projects/510850629784/locations/us-central1"
     job_id = job.pop("name").removeprefix(f"{project}/tuningJobs/")
     assert (19, True) == (len(job_id), job_id.isdecimal())
     hyper_parameters = job["supervisedTuningSpec"]["hyperParameters"]
@@ -87,7 +87,7 @@ def test_int64_forms(sent: Any, kept: str) -> None:
     assert (200, kept) == (answer.status_code, answer.json()["supervisedTuningSpec"]["hyperParameters"]["epochCount"])
 
 
-@pytest.mark.parametrize("sent", [4.5, "4.5", "four", "", True, 2**63, "١"])
+@pytest.mark.parametrize("sent", [4.5, "4.5", "four", "", True, 2**63, "\u0661"])
 def test_int64_forms_refused(sent: Any) -> None:
     """What is no whole number, or does not fit 64 bits, is refused with the field's place and type."""
     answer = create(hyper(epochCount=sent))
@@ -342,10 +342,11 @@ def test_adapter_sizes_of_base_models(model: str, accepted: tuple[str, ...], ref
 def test_another_table_of_adapter_sizes() -> None:
     """A table that is passed in says which base models there are and what adapters they take."""
     table = {"gemini-9-nano": frozenset({2})}
-    asked = {"baseModel": "gemini-9-nano", **SUPERVISED}
+    asked: dict[str, Any] = {"baseModel": "gemini-9-nano", **SUPERVISED}
+    four = {"supervisedTuningSpec": hyper(adapterSize="ADAPTER_SIZE_FOUR")["supervisedTuningSpec"]}
     kept = create(asked, adapter_sizes=table).json()["supervisedTuningSpec"]["hyperParameters"]["adapterSize"]
     assert "ADAPTER_SIZE_TWO" == kept
-    assert 400 == create(hyper(adapterSize="ADAPTER_SIZE_FOUR") | asked, adapter_sizes=table).status_code or True
+    assert 400 == create(asked | four, adapter_sizes=table).status_code
     assert 400 == create(VALID, adapter_sizes=table).status_code
 
 
@@ -446,7 +447,7 @@ def test_methods_and_paths_that_do_not_exist(method: str, path: str) -> None:
         ("GET", "tuningJobs/1", "The TuningJob does not exist."),
         ("POST", "tuningJobs/1:cancel", "The TuningJob does not exist."),
         ("GET", "models/1", "The Model does not exist."),
-        ("GET", "endpoints/1", 'endpoint "projects/496272144608/locations/us-central1/endpoints/1" not found'),
+        ("GET", "endpoints/1", 'endpoint "projects/510850629784/locations/us-central1/endpoints/1" not found'),
     ],
 )
 def test_resources_that_do_not_exist(method: str, path: str, text: str) -> None:
@@ -509,7 +510,7 @@ def test_unknown_query_parameters_are_refused() -> None:
 
 
 def test_a_lost_answer_leaves_a_job_behind() -> None:
-    """A create whose answer is lost takes effect and is answered 503, as often as asked; a refused one does not count."""
+    """A create whose answer is lost takes effect and is answered 503, as often as asked; refusals do not count."""
     simulator = Simulator.in_memory(concurrent_jobs=5)
     simulator.set_faults(lost_create_answers=1)
     world = httpx.Client(
