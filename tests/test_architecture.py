@@ -21,33 +21,32 @@ FLOORS: Mapping[str, int] = {
     "errors": 1,
     "version": 1,
     "model": 2,
+    "events": 2,
     "yamldoc": 2,
     "plan": 3,
-    "quota": 3,
     "state": 3,
     "manifest": 3,
     "catalogue": 3,
     "providers": 3,
-    "events": 3,
-    "planner": 4,
-    "scheduler": 4,
-    "transitions": 4,
-    "forecast": 4,
-    "audit": 4,
-    "policy": 4,
+    "quota": 4,
     "safety": 4,
     "status": 4,
-    "backends": 4,
-    "simulator": 4,
-    "executor": 5,
-    "renderers": 5,
-    "reconcile": 6,
-    "cli": 7,
-    "__main__": 8,
+    "planner": 5,
+    "scheduler": 5,
+    "transitions": 5,
+    "forecast": 5,
+    "audit": 5,
+    "policy": 5,
+    "backends": 5,
+    "simulator": 5,
+    "executor": 6,
+    "renderers": 6,
+    "reconcile": 7,
+    "cli": 8,
+    "__main__": 9,
 }
-# The forecast is the scheduler's own cycle run forward in simulated time; a copy of it would drift. The quota's ledger
-# counts what the state holds and says it in the plan's words.
-SIDEWAYS = frozenset({("forecast", "scheduler"), ("quota", "plan"), ("quota", "state")})
+# The forecast is the scheduler's own cycle run forward in simulated time; a copy of it would drift.
+SIDEWAYS = frozenset({("forecast", "scheduler")})
 
 # A name stands for the module and, of a package, for all that is in it.
 PURE = (
