@@ -16,6 +16,7 @@ class Kind(StrEnum):
     GIVEN_UP = "given_up"
     UNCERTAIN = "uncertain"
     RETRY = "retry"
+    UNANSWERED = "unanswered"
     CANCEL_REQUESTED = "cancel_requested"
     CANCEL_FAILED = "cancel_failed"
     DUPLICATE = "duplicate"

@@ -223,6 +223,20 @@ def drop_settled_intents(state: State, observation: Observation, settle_time: ti
     return replace(state, intents=_without(state.intents, lost), queue=queue)
 
 
+def note_ended(state: State, observation: Observation) -> tuple[State, tuple[tuple[str, LiveJob], ...]]:
+    """The state that knows how each recorded job ended, and which of them, by address, it did not know of before."""
+    jobs = observation.by_name()
+    records, ended = dict(state.records), []
+    for address, record in state.records.items():
+        job = jobs.get(record.current.job)
+        if job is None or job.is_active or record.current.ended_as == job.state:
+            continue
+        current = replace(record.current, ended_as=job.state, billable_token_count=job.billable_token_count)
+        records[address] = replace(record, attempts=(*record.attempts[:-1], current))
+        ended.append((address, job))
+    return (replace(state, records=records), tuple(ended)) if ended else (state, ())
+
+
 def intend(state: State, tickets: Collection[Ticket], wanted: Mapping[str, DesiredModel], now: datetime) -> State:
     """The state that says which creates are about to be sent; one write holds all intents of a cycle."""
     intents = {

@@ -88,8 +88,11 @@ def _fastest_parser() -> Callable[[str], EventSource]:
     return loader
 
 
-# Besides what YAML itself forbids: the line breaks of YAML 1.1 that are none in YAML 1.2, nor in editors.
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# Besides what YAML itself forbids: line breaks of YAML 1.1 that are none in YAML 1.2, nor in editors; what makes text
+# look other than it reads (bidirectional overrides); and a byte order mark that is not in front.
+_FORBIDDEN = re.compile(
+    "[^\t\n\r\x20-\x7e\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
 
 
 def _unreadable(text: str, path: str, limits: Limits) -> Diagnostic | None:
@@ -100,7 +103,7 @@ def _unreadable(text: str, path: str, limits: Limits) -> Diagnostic | None:
         return None
     line_start = text.rfind("\n", 0, found.start()) + 1
     place = Source(path, text.count("\n", 0, found.start()) + 1, found.start() - line_start + 1)
-    detail = f"The character U+{ord(found[0]):04X} is a control character or not a character at all. Remove it."
+    detail = f"U+{ord(found[0]):04X} is a control character, or no character at all. Remove it."
     return _problem("yaml-character", "A character that YAML text may not hold", detail, place)
 
 
@@ -148,12 +151,11 @@ class _Reader:
 
     def _stream(self) -> None:
         self.get_event()
-        count = 0
+        documents_left = self.limits.documents
         while type(event := self.get_event()) is not self.stream_end:
-            count += 1
-            if count > self.limits.documents:
-                detail = f"At most {self.limits.documents:,} are read from one file. Split the file."
-                self._stop(event, "Too many documents", detail)
+            if documents_left == 0:
+                self._stop(event, "Too many documents", f"At most {self.limits.documents:,} are read. Split the file.")
+            documents_left -= 1
             self._document(event)
 
     def _document(self, start: Any) -> None:
@@ -222,26 +224,18 @@ class _Reader:
         if type(event) is not self.scalar:
             self._value(event, (*path, -1))
             self._refuse(event, "yaml-key", "A key that is not text", "Write it as text, not as a list or a mapping.")
-            return None
-        if event.value == "<<" and event.implicit[0]:
+        elif event.value == "<<" and event.implicit[0]:
             detail = "<< merges another mapping into this one. Write the keys out, or use the stack's spec.defaults."
             self._refuse(event, "yaml-merge", "Merge keys are not allowed", detail)
-            return None
-        key = self._scalar(event)
-        if type(key) is str:
+        elif type(key := self._scalar(event, is_key=True)) is str:
             if key not in found:
                 return key
-            detail = "“{}” is already set at line {}, column {}. Keep one of the two."
-            detail = detail.format(_shown(key), *self.positions[(*path, key)])
+            line, column = self.positions[(*path, key)]
+            detail = f"“{_shown(key)}” is already set at line {line}, column {column}. Keep one of the two."
             self._refuse(event, "yaml-duplicate-key", "A key is written twice", detail)
-            return None
-        if key is not Placeholder.REFUSED:
-            shown = _shown(event.value)
-            detail = f'{shown} is not text. Quote it: "{shown}".' if shown else "Write a key before the colon."
-            self._refuse(event, "yaml-key", "A key that is not text", detail)
         return None
 
-    def _scalar(self, event: Any) -> Any:
+    def _scalar(self, event: Any, *, is_key: bool = False) -> Any:
         if event.anchor is not None or event.tag is not None:
             self._decorated(event)
             return Placeholder.REFUSED
@@ -255,6 +249,9 @@ class _Reader:
         if text and text[0] not in _SPECIAL_STARTS:
             return text
         value = _plain_value(text)
+        if is_key and type(value) is not str:
+            detail = f'It is not text to every reader of YAML. Quote it: "{_shown(text)}".'
+            return self._refuse(event, "yaml-key", "A key that is not text", detail)
         if type(value) is not _Ambiguous:
             return value
         return self._refuse(event, value.rule, value.summary, value.detail)
@@ -375,7 +372,7 @@ def _syntax_problem(error: Any, path: str) -> Diagnostic:
     """One diagnostic for what the parser stumbled over, at the place where it did."""
     problem = str(error.problem or "unexpected text")
     # Where something was never closed, the end of the file helps nobody: show where it was opened.
-    unclosed = any(sign in problem for sign in ("end of stream", "stream end", "document indicator", ","))
+    unclosed = any(sign in problem for sign in ("end of stream", "stream end", "document indicator", "',' or"))
     mark = (error.context_mark if unclosed else None) or error.problem_mark or error.context_mark
     source = Source(path, 1, 1) if mark is None else Source(path, mark.line + 1, mark.column + 1)
     context = f", {error.context}" if error.context else ""

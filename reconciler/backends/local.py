@@ -40,9 +40,10 @@ _ADVICE_ELSE = "See to it and run the command again."
 
 @dataclass(frozen=True, slots=True)
 class LocalStore:
-    """A StateStore in one regular file. Versions are the sha256 of its bytes."""
+    """A StateStore in one regular file. Versions are the sha256 of its bytes; the version before is kept on request."""
 
     path: Path
+    keeps_backup: bool = True
 
     @property
     def where(self) -> str:
@@ -80,7 +81,7 @@ class LocalStore:
                         "The state was changed by somebody else",
                         f"{self.path} is not what was read before. Nothing was overwritten. Run the command again.",
                     )
-                if current is not None:
+                if current is not None and self.keeps_backup:
                     self._replace(self._beside(".backup"), current)
                 self._replace(self.path, content)
         return _version(content)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.options import allow_options, manifests_option, target_option
+from reconciler.cli.options import allow_options, lock_option, manifests_option, target_option
 
 
 @click.command(name="apply")
@@ -17,6 +17,7 @@ from reconciler.cli.options import allow_options, manifests_option, target_optio
 @click.option(
     "--no-wait", is_flag=True, help="One pass: submit what has room, keep the rest queued in the state, exit."
 )
+@lock_option
 @allow_options
 def command(
     plan_file: Path | None,
@@ -24,6 +25,7 @@ def command(
     targets: tuple[str, ...],
     auto_approve: bool,
     no_wait: bool,
+    lock_timeout_s: float,
     **allowed: int | None,
 ) -> int:
     """Make live what the manifests declare.
@@ -46,6 +48,7 @@ def command(
             targets=targets,
             auto_approve=auto_approve,
             wait=not no_wait,
+            lock_timeout_s=lock_timeout_s,
             allowed=Allowed(counts),
         )
     )

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from reconciler.cli.leasing import leased
 from reconciler.cli.output import remark, result, style_for
 from reconciler.cli.planning import make_session_plan, read_plan
 from reconciler.cli.progress import Progress
-from reconciler.cli.session import Session, open_session, stop_on_signals
+from reconciler.cli.session import Session, open_session, stop_on_signals, who
 from reconciler.errors import ExitCode, PlanError, UsageError
 from reconciler.executor.loop import Ended, Followed
 from reconciler.model.desired import Desired
@@ -34,6 +33,7 @@ class Request:
     targets: tuple[str, ...] = ()
     auto_approve: bool = False
     wait: bool = True
+    lock_timeout_s: float = 0.0
     allowed: Allowed = field(default_factory=Allowed)
 
 
@@ -47,37 +47,74 @@ def apply_command(request: Request) -> int:
     else:
         session, planned = _saved(session, request.plan_file)
     result(render_plan(planned.plan, style_for(sys.stdout, request.manifests)))
-    return carry_out_plan(session, planned, session.desired, request, progress)
+    if not planned.plan.has_changes and not _has_work(session):
+        _refuse_errored(planned.plan)
+        return _code(statuses(session.desired, session.held.state, planned.observation), planned.plan)
+    return carry_out_plan(session, planned, request, progress)
 
 
-def carry_out_plan(session: Session, planned: Planned, desired: Desired, request: Request, progress: Progress) -> int:
-    """Everything after the plan is shown: limits, question, work, the end."""
-    plan = planned.plan
-    if plan.errored:
-        raise PlanError("The plan holds errors", "Nothing was done. What has to change is said above.")
-    if not plan.has_changes and not _has_work(session, plan):
-        return _code(statuses(desired, session.held.state, planned.observation), plan)
-    withheld = _withheld(plan, request)
-    changes = tuple(change for change in plan.changes if change not in withheld)
+def carry_out_plan(
+    session: Session,
+    shown: Planned,
+    request: Request,
+    progress: Progress,
+    narrow: Callable[[Planned], Planned] = lambda planned: planned,
+) -> int:
+    """Everything after the plan is shown: limits, question, lease, work, the end.
+
+    `narrow` cuts a plan of the whole stack down to what was asked for.
+    """
+    _refuse_errored(shown.plan)
+    withheld = _withheld(shown.plan, request)
     if not confirmed(request, "Apply this? Only yes is accepted: "):
         remark("Nothing was done.")
         return ExitCode.ERROR
     stop_on_signals(session.stop)
-    if request.wait:
-        remark("Ctrl-C once: submit nothing more and exit; jobs go on. Twice: exit at once. It never cancels a job.")
-    followed = apply_changes(
-        session.effects,
-        desired,
-        planned,
-        changes,
-        wait=request.wait,
-        approved_by=who(),
-        plan_checksum=plan_checksum(plan),
-        stop=session.stop.is_set,
-        show=lambda last: progress.show(desired, last),
-    )
+    with leased(session, "apply", timeout_s=request.lock_timeout_s, plan_checksum=plan_checksum(shown.plan)) as holder:
+        fresh = narrow(make_session_plan(holder, shown.plan.targets))
+        planned = _agreed(shown, fresh, request)
+        if planned is not shown:
+            withheld = _withheld(planned.plan, request)
+        changes = tuple(change for change in planned.plan.changes if change not in withheld)
+        if request.wait:
+            remark(
+                "Ctrl-C once: submit nothing more and exit; jobs go on. Twice: exit at once. It never cancels a job."
+            )
+        followed = apply_changes(
+            holder.effects,
+            holder.desired,
+            planned,
+            changes,
+            wait=request.wait,
+            approved_by=who(),
+            plan_checksum=plan_checksum(shown.plan),
+            stop=session.stop.is_set,
+            show=lambda last: progress.show(holder.desired, last),
+        )
     progress.close()
-    return _tell_end(desired, plan, followed, withheld, style_for(sys.stdout, request.manifests))
+    return _tell_end(session.desired, planned.plan, followed, withheld, style_for(sys.stdout, request.manifests))
+
+
+def _agreed(shown: Planned, fresh: Planned, request: Request) -> Planned:
+    """The plan to carry out, made under the lease: what was shown, or what it has become where nobody was asked.
+
+    Raises StalePlanError when a person or a file said yes to something else.
+    """
+    if request.plan_file is not None or not request.auto_approve:
+        refuse_stale(shown.plan, fresh.plan)
+        by_address = {change.address for change in shown.plan.changes}
+        kept = tuple(change for change in fresh.plan.changes if change.address in by_address)
+        return replace(fresh, plan=replace(fresh.plan, changes=kept))
+    _refuse_errored(fresh.plan)
+    if [one.facts for one in fresh.plan.changes] != [one.facts for one in shown.plan.changes]:
+        remark("The plan changed while the lease was taken; this is what is applied now:")
+        result(render_plan(fresh.plan, style_for(sys.stdout, request.manifests)))
+    return fresh
+
+
+def _refuse_errored(plan: Plan) -> None:
+    if plan.errored:
+        raise PlanError("The plan holds errors", "Nothing was done. What has to change is said above.")
 
 
 def refuse_unasked(request: Request) -> None:
@@ -100,17 +137,6 @@ def confirmed(request: Request, question: str) -> bool:
     return sys.stdin.readline().strip() == "yes"
 
 
-def who() -> str:
-    """Who runs this, for the record: user and host."""
-    import socket
-
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
-
-
 def _saved(session: Session, path: Path) -> tuple[Session, Planned]:
     """The saved plan on top of a fresh look; raises StalePlanError when what it rests on has moved."""
     saved = read_plan(path)
@@ -120,12 +146,12 @@ def _saved(session: Session, path: Path) -> tuple[Session, Planned]:
         session = replace(session, held=replace(session.held, state=state))
     fresh = make_session_plan(session, saved.targets)
     refuse_stale(saved, fresh.plan)
-    by_address = {change.address: change for change in fresh.plan.changes}
-    changes = tuple(by_address[change.address] for change in saved.changes if change.address in by_address)
+    planned_addresses = {change.address for change in saved.changes}
+    changes = tuple(change for change in fresh.plan.changes if change.address in planned_addresses)
     return session, replace(fresh, plan=replace(fresh.plan, changes=changes))
 
 
-def _has_work(session: Session, plan: Plan) -> bool:
+def _has_work(session: Session) -> bool:
     state = session.held.state
     return bool(state.queue or state.intents)
 

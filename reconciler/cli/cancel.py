@@ -7,26 +7,27 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.options import manifests_option
+from reconciler.cli.options import lock_option, manifests_option
 
 
 @click.command(name="cancel")
 @click.argument("address")
 @manifests_option
 @click.option("--auto-approve", is_flag=True, help="Do not ask.")
-def command(address: str, manifests: Path, auto_approve: bool) -> int:
+@lock_option
+def command(address: str, manifests: Path, auto_approve: bool, lock_timeout_s: float) -> int:
     """Cancel the running job of ADDRESS, and take it out of the queue.
 
     It stays cancelled until `tuneform retry ADDRESS`: applying the manifests again does not bring it back.
     """
-    from dataclasses import replace
-
     from reconciler.cli.applying import Request, confirmed, refuse_unasked
+    from reconciler.cli.leasing import leased
     from reconciler.cli.output import remark, result
     from reconciler.cli.progress import Progress
     from reconciler.cli.session import open_session
-    from reconciler.errors import ExitCode, UsageError
+    from reconciler.errors import ExitCode, StalePlanError, UsageError
     from reconciler.executor.cycle import request_cancel
+    from reconciler.executor.effects import save
     from reconciler.reconcile import look
     from reconciler.renderers.text import clean, short
     from reconciler.state.records import Because, Origin
@@ -54,6 +55,12 @@ def command(address: str, manifests: Path, auto_approve: bool) -> int:
     if not confirmed(request, "What it has cost is lost. Only yes is accepted: "):
         remark("Nothing was done.")
         return ExitCode.ERROR
-    held = replace(session.held, state=state)
-    request_cancel(session.effects, held, address, Because.REQUESTED, is_running=is_running)
+    with leased(session, "cancel", timeout_s=lock_timeout_s) as holder:
+        # What was confirmed is this job; should another stand there by now, nothing is done to it.
+        state = adopt_intents(holder.held.state, observation)
+        current = state.records.get(address)
+        if is_running and (current is None or job is None or current.current.job != job.name):
+            raise StalePlanError("Another job stands there by now", f"{address} changed meanwhile; nothing was done.")
+        held = save(holder.effects, holder.held, state)
+        request_cancel(holder.effects, held, address, Because.REQUESTED, is_running=is_running)
     return ExitCode.DONE

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.options import allow_options, manifests_option
+from reconciler.cli.options import allow_options, lock_option, manifests_option
 from reconciler.cli.output import remark, result, style_for
 from reconciler.errors import ExitCode
 
@@ -16,8 +16,9 @@ from reconciler.errors import ExitCode
 @click.command(name="destroy")
 @manifests_option
 @click.option("--auto-approve", is_flag=True, help="Do not ask; cancels then need --allow-cancel N.")
+@lock_option
 @allow_options
-def command(manifests: Path, auto_approve: bool, **allowed: int | None) -> int:
+def command(manifests: Path, auto_approve: bool, lock_timeout_s: float, **allowed: int | None) -> int:
     """Cancel every running job of the stack, drop what is queued and forget the rest.
 
     Tuned models and their endpoints are kept; the state keeps its records as retired, so that applying the same
@@ -25,10 +26,11 @@ def command(manifests: Path, auto_approve: bool, **allowed: int | None) -> int:
     """
     from reconciler.cli.applying import Request, confirmed, refuse_unasked
     from reconciler.cli.destroying import destroy_stack
+    from reconciler.cli.leasing import leased
     from reconciler.cli.planning import make_session_plan
     from reconciler.cli.progress import Progress
     from reconciler.cli.session import open_session, stop_on_signals
-    from reconciler.reconcile import destroyed
+    from reconciler.reconcile import destroyed, refuse_stale
     from reconciler.renderers.plan_text import render_plan
     from reconciler.safety import Allowed, Kind, permitted
 
@@ -46,5 +48,9 @@ def command(manifests: Path, auto_approve: bool, **allowed: int | None) -> int:
         remark("Nothing was done.")
         return ExitCode.ERROR
     stop_on_signals(session.stop)
-    withheld = permitted(planned.plan.changes, request.allowed)[1] if auto_approve else ()
-    return destroy_stack(nothing, planned, withheld, progress)
+    with leased(nothing, "destroy", timeout_s=lock_timeout_s) as holder:
+        fresh = make_session_plan(holder, ())
+        if not auto_approve:
+            refuse_stale(planned.plan, fresh.plan)
+        withheld = permitted(fresh.plan.changes, request.allowed)[1] if auto_approve else ()
+        return destroy_stack(holder, fresh, withheld, progress)

@@ -43,6 +43,19 @@ def target_option(command: Command) -> Command:
     )(command)
 
 
+def lock_option(command: Command) -> Command:
+    """`--lock-timeout SECONDS`, how long to wait for another applier."""
+    return click.option(
+        "--lock-timeout",
+        "lock_timeout_s",
+        type=click.FloatRange(min=0),
+        default=0.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long to wait while somebody else applies.",
+    )(command)
+
+
 def allow_options(command: Command) -> Command:
     """`--allow-cancel N` and its sisters."""
     for kind, what in (

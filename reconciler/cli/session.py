@@ -6,6 +6,7 @@ emulators and tests can take Google's place.
 
 from __future__ import annotations
 
+import getpass
 import os
 import signal
 import sys
@@ -101,7 +102,7 @@ def open_session(directory: Path, *, report: Callable[[Event], None] = lambda ev
     checked = check_manifests(directory)
     stack = checked.desired.stack
     stop = threading.Event()
-    endpoint = os.environ.get("TUNEFORM_ENDPOINT") or stack.endpoint
+    endpoint = _trusted_endpoint(stack)
     provider, clock = _service(stack, endpoint, stop)
     store = open_store(stack)
     effects = Effects(
@@ -140,6 +141,39 @@ def open_store(stack: Stack) -> StateStore:
     return LocalStore(Path(stack.state))
 
 
+def open_lease_store(stack: Stack) -> StateStore:
+    """The place of the lease, beside the state."""
+    from reconciler.backends.local import LocalStore
+
+    return LocalStore(Path(f"{stack.state}.lease"), keeps_backup=False)
+
+
+def open_history_store(stack: Stack, run: int) -> StateStore:
+    """The place of one run's history, beside the state."""
+    from reconciler.backends.local import LocalStore
+
+    return LocalStore(Path(f"{stack.state}.history") / f"{run:06d}.jsonl", keeps_backup=False)
+
+
+def who() -> str:
+    """Who runs this, for the record: the user of this machine, or the CI run's actor."""
+    actor = os.environ.get("GITHUB_ACTOR") or os.environ.get("GITLAB_USER_LOGIN")
+    if actor:
+        return actor
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def reopened(session: Session) -> Session:
+    """The session with its state read anew, for what others wrote since. A state nobody wrote yet keeps its lineage."""
+    held = opened(
+        session.effects, session.desired.stack, session.held.state.endpoint, lineage=session.held.state.lineage
+    )
+    return replace(session, held=held, effects=with_locations(session.effects, session.checked, held))
+
+
 def _defaults(checked: Checked) -> Callable[[DesiredModel], Fields]:
     by_address = checked.desired.by_address()
 
@@ -165,6 +199,25 @@ class StoppableClock:
     def sleep(self, seconds: float) -> None:
         """Return after that many seconds of this clock, or when somebody asks to stop."""
         self._stop.wait(seconds / self._speed())
+
+
+def _trusted_endpoint(stack: Stack) -> str | None:
+    """Where requests go. Whoever may edit a manifest must not be able to have your credentials sent to a host of theirs."""
+    from urllib.parse import urlsplit
+
+    from reconciler.providers.hosts import is_google_url, is_loopback
+
+    named = os.environ.get("TUNEFORM_ENDPOINT")
+    if named or stack.endpoint in (None, SIMULATOR):
+        return named or stack.endpoint
+    if is_google_url(stack.endpoint) or is_loopback(urlsplit(stack.endpoint).hostname or ""):
+        return stack.endpoint
+    raise UsageError(
+        "The endpoint of the stack is not trusted",
+        f"{stack.source} sends requests, and with them your credentials, to {stack.endpoint}, which is neither Google's "
+        "nor on this machine. If you trust it, say so yourself:",
+        command=f"export TUNEFORM_ENDPOINT={stack.endpoint}",
+    )
 
 
 def _service(stack: Stack, endpoint: str | None, stop: threading.Event) -> tuple[Provider, Clock]:

@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from reconciler.errors import StateError
 from reconciler.events import Kind
-from reconciler.executor.effects import Effects, cancel, tell
+from reconciler.executor.effects import Effects, cancel, save, tell
 from reconciler.executor.submit import end_duplicates, submit
 from reconciler.model.desired import Desired
 from reconciler.model.observation import Observation
@@ -25,11 +26,12 @@ from reconciler.planner.make import make_plan
 from reconciler.providers.observe import observe
 from reconciler.quota import Ledger, take_ledger
 from reconciler.scheduler import Cycle, Deferral, Surroundings, admit
-from reconciler.state.held import Held, save_state
+from reconciler.state.held import Held
+from reconciler.state.history import Entry, EntryKind
 from reconciler.state.parents import parent_states
 from reconciler.state.records import Because, State
 from reconciler.state.unseen import SETTLE_TIME, unseen_attempts
-from reconciler.transitions import adopt_intents, approve, cancel_requested, drop_settled_intents
+from reconciler.transitions import adopt_intents, approve, cancel_requested, drop_settled_intents, note_ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,18 @@ def carry_out(
         plan_checksum=plan_checksum,
         ended_because=ended_because,
     )
-    held = save_state(effects.store, held, state, effects.new_id)
+    for change in changes:
+        if change.action is not Action.LEAVE:
+            facts = {
+                "address": change.address,
+                "action": change.action.value,
+                "reason": change.reason.value,
+                "fingerprint": change.fingerprint,
+                "attempt": change.attempt,
+                "job": change.job,
+            }
+            effects.chronicle.add(Entry(kind=EntryKind.APPROVED, at=observation.at, facts=facts))
+    held = save(effects, held, state)
     for change in changes:
         if change.action in (Action.CANCEL, Action.REPLACE) and change.job is not None:
             cancel(effects, change.address, change.job, change.reason.value)
@@ -78,7 +91,7 @@ def request_cancel(effects: Effects, held: Held, address: str, because: Because,
     """Drops the ticket of one address and cancels its current job if that runs; the reason is written first."""
     record = held.state.records.get(address)
     state = cancel_requested(held.state, address, because if is_running else None)
-    held = save_state(effects.store, held, state, effects.new_id)
+    held = save(effects, held, state)
     if record is not None and is_running:
         cancel(effects, address, record.current.job, because.value)
     return held
@@ -90,9 +103,9 @@ def run_cycle(effects: Effects, held: Held, desired: Desired, scope: frozenset[s
     Only tickets and records of addresses in `scope` are acted on.
     """
     observation = observe(effects.provider, effects.locations, now=effects.clock.now())
-    state = drop_settled_intents(adopt_intents(held.state, observation), observation, SETTLE_TIME)
+    state = _settled(effects, adopt_intents(held.state, observation), observation)
     state = _with_retries(effects, state, desired, observation, scope)
-    held = end_duplicates(effects, save_state(effects.store, held, state, effects.new_id), observation)
+    held = end_duplicates(effects, save(effects, held, state), observation)
     ledger = take_ledger(desired.stack.quota, held.state, observation)
     cycle = _admit(held.state, desired, observation, ledger, scope)
     if not cycle.admitted:
@@ -100,6 +113,26 @@ def run_cycle(effects: Effects, held: Held, desired: Desired, scope: frozenset[s
     held, observation, given_up = submit(effects, held, desired, cycle.admitted, observation)
     ledger = take_ledger(desired.stack.quota, held.state, observation)
     return Round(held=held, observation=observation, ledger=ledger, deferred=cycle.deferred, given_up=given_up)
+
+
+def _settled(effects: Effects, state: State, observation: Observation) -> State:
+    """The state without submissions that surely never happened, and with how jobs ended; both told to the history."""
+    state, ended = note_ended(state, observation)
+    for address, job in ended:
+        facts = {"address": address, "job": job.name, "state": job.state, "billable_tokens": job.billable_token_count}
+        effects.chronicle.add(Entry(kind=EntryKind.ENDED, at=observation.at, facts=facts))
+    settled = drop_settled_intents(state, observation, SETTLE_TIME)
+    unanswered = sorted(state.intents.keys() - settled.intents.keys())
+    for address in unanswered:
+        if effects.strict_once:
+            raise StateError(
+                "A submission was never answered",
+                f"{address} was submitted at {state.intents[address].written_at:%Y-%m-%d %H:%M:%S} UTC, no answer came "
+                "and no job of it is listed. Look for it in the console. If there is none, apply without --strict-once, "
+                "which submits it again.",
+            )
+        tell(effects, Kind.UNANSWERED, address, "no job came of its submission; it is submitted again")
+    return settled
 
 
 def _with_retries(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from reconciler.errors import ApiError
 from reconciler.events import Event, Kind
@@ -11,6 +11,10 @@ from reconciler.model.clock import Clock
 from reconciler.model.desired import DesiredModel
 from reconciler.model.fields import Fields
 from reconciler.providers.protocol import Provider
+from reconciler.state.chronicle import Chronicle, NoChronicle
+from reconciler.state.held import Held, save_state
+from reconciler.state.history import Entry, EntryKind
+from reconciler.state.records import State
 from reconciler.state.store import StateStore
 
 
@@ -19,7 +23,8 @@ class Effects:
     """Everything the executor can do to the world, in one place.
 
     `locations` are all locations whose jobs share the quota. `new_id` gives a fresh id for each state write. `report`
-    is told what happens. `check` raises when we may no longer write. `defaults` are the service's own field values.
+    is told what happens. `check` raises when we may no longer write. `chronicle` keeps the history. `strict_once` halts
+    where a submission was never answered, instead of submitting again after the settle time. `defaults` are the service's own field values.
     """
 
     provider: Provider
@@ -29,12 +34,25 @@ class Effects:
     new_id: Callable[[], str]
     report: Callable[[Event], None]
     check: Callable[[], None] = lambda: None
+    chronicle: Chronicle = field(default_factory=NoChronicle)
+    strict_once: bool = False
     defaults: Callable[[DesiredModel], Fields] = lambda model: {}
 
 
 def tell(effects: Effects, kind: Kind, address: str, text: str, job: str | None = None) -> None:
     """Report one event, at the time of the effects' clock."""
-    effects.report(Event(at=effects.clock.now(), kind=kind, address=address, text=text, job=job))
+    at = effects.clock.now()
+    effects.report(Event(at=at, kind=kind, address=address, text=text, job=job))
+    facts = {"event": kind.value, "address": address, "text": text} | ({"job": job} if job is not None else {})
+    effects.chronicle.add(Entry(kind=EntryKind.EVENT, at=at, facts=facts))
+
+
+def save(effects: Effects, held: Held, state: State) -> Held:
+    """Writes the history so far, then the state with the history's head. Raises StateConflict when somebody else wrote."""
+    head = effects.chronicle.flush()
+    if head is not None:
+        state = replace(state, history_head=head)
+    return save_state(effects.store, held, state, effects.new_id)
 
 
 def cancel(effects: Effects, address: str, job: str, why: str) -> bool:

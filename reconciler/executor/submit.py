@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from reconciler.errors import ApiError, Refusal
 from reconciler.events import Kind
-from reconciler.executor.effects import Effects, cancel, tell
+from reconciler.executor.effects import Effects, cancel, save, tell
 from reconciler.model.address import address_label
 from reconciler.model.desired import Desired, DesiredModel
 from reconciler.model.job import JobFamily, LiveJob
@@ -15,7 +15,7 @@ from reconciler.model.labels import ownership_labels
 from reconciler.model.observation import Observation
 from reconciler.providers.observe import observe
 from reconciler.providers.protocol import JobRequest
-from reconciler.state.held import Held, save_state
+from reconciler.state.held import Held
 from reconciler.state.parents import parent_model
 from reconciler.state.records import Because, Intent, Origin, State, Ticket
 from reconciler.transitions import created, duplicate_found, duplicates, intend, refused
@@ -34,7 +34,7 @@ def submit(
     """Intents, then one create each, then what they came to; also what is live now, and what was given up and why."""
     wanted = desired.by_address()
     state = intend(held.state, admitted, wanted, observation.at)
-    held = save_state(effects.store, held, state, effects.new_id)
+    held = save(effects, held, state)
     intents = [held.state.intents[ticket.address] for ticket in admitted]
     locations = sorted({intent.location for intent in intents})
     before = observe(effects.provider, locations, now=observation.at)
@@ -43,7 +43,7 @@ def submit(
         state, problem = _submit_one(effects, state, wanted[intent.address], intent, before)
         if problem is not None:
             given_up[intent.address] = problem
-    held = save_state(effects.store, held, state, effects.new_id)
+    held = save(effects, held, state)
     after = observe(effects.provider, locations, now=observation.at)
     return end_duplicates(effects, held, after), observation.updated(after), given_up
 
@@ -140,7 +140,7 @@ def end_duplicates(effects: Effects, held: Held, observation: Observation) -> He
     """Of two jobs for one attempt the later is cancelled; what is kept and what ends is written first."""
     for kept, surplus in duplicates(held.state, observation):
         state = duplicate_found(held.state, kept, surplus, now=observation.at)
-        held = save_state(effects.store, held, state, effects.new_id)
+        held = save(effects, held, state)
         address = next((r.address for r in state.records.values() if r.current.job == kept.name), kept.name)
         tell(effects, Kind.DUPLICATE, address, f"a second job was made; {kept.name} is kept", surplus.name)
         cancel(effects, address, surplus.name, Because.DUPLICATE.value)

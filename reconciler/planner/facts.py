@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 
 from reconciler.model.address import address_label
@@ -19,8 +19,10 @@ class Facts:
     """Everything one decision may look at.
 
     `record` is the record of the address, for a desired one also a retired record it takes back. `live` is the job
-    that stands for the address, None when there is none or it cannot be found; `is_unseen`: the recorded job was made a
-    moment ago and is not listed yet. `unread` are the locations of this address that could not be read.
+    that stands for the address, None when there is none or it cannot be found. `is_unseen`: a job for it was made a
+    moment ago and is not listed yet, or is being made under an address that is no longer desired. `unrecorded` is a
+    job of ours that no record names and that may stand for the desired model. `unread` are the locations of this
+    address that could not be read.
     `model_exists`, `dataset_changed` and `metadata_differs` are None where nobody looked. `defaults` are values the
     service fills in for fields that are not set.
     """
@@ -35,6 +37,7 @@ class Facts:
     ticket: Ticket | None = None
     place: int | None = None
     live: LiveJob | None = None
+    unrecorded: LiveJob | None = None
     unread: tuple[str, ...] = ()
     moved_to: str | None = None
     moved_from: str | None = None
@@ -74,10 +77,11 @@ class Facts:
 
     @property
     def attempts_made(self) -> int:
-        """How many jobs were already made for the desired fingerprint."""
+        """How many jobs were already made for the desired fingerprint, those the state has lost included."""
         if self.record is None or self.desired is None:
             return 0
-        return len(self.record.attempts_of(self.desired.fingerprint))
+        made = self.record.attempts_of(self.desired.fingerprint)
+        return max(len(made), max((attempt.number for attempt in made), default=0))
 
 
 def gather_facts(
@@ -96,9 +100,19 @@ def gather_facts(
     wanted = desired.by_address()
     moves = _pair_moves(wanted, state, index, defaults)
     sources = {new: old for old, new in moves.items()}
+    departing = _departing(wanted, state, index)
     addresses = sorted(wanted.keys() | state.records.keys() | state.intents.keys() | state.queue.keys())
     return tuple(
-        _facts_of(address, wanted.get(address), index, places=places, moves=moves, sources=sources, defaults=defaults)
+        _facts_of(
+            address,
+            wanted.get(address),
+            index,
+            places=places,
+            moves=moves,
+            sources=sources,
+            departing=departing,
+            defaults=defaults,
+        )
         for address in addresses
     )
 
@@ -137,13 +151,17 @@ def _facts_of(
     places: Mapping[str, int],
     moves: Mapping[str, str],
     sources: Mapping[str, str],
+    departing: Set[str],
     defaults: Callable[[DesiredModel], Fields],
 ) -> Facts:
     state, observation = index.state, index.observation
-    record = state.records.get(address) or (state.retired.get(address) if model is not None else None)
+    takes_back = model is not None and address not in sources
+    record = state.records.get(address) or (state.retired.get(address) if takes_back else None)
     intent = state.intents.get(address)
-    live = _live_job(address, record, index)
+    unrecorded = _unrecorded_job(address, model, record, index)
+    live = index.by_name.get(record.current.job) if record is not None else unrecorded
     models = observation.models
+    is_departing = takes_back and record is None and intent is None and model.fingerprint in departing
     return Facts(
         address=address,
         desired=model,
@@ -153,8 +171,9 @@ def _facts_of(
         intent_is_settled=intent is not None and observation.at - intent.written_at >= SETTLE_TIME,
         ticket=state.queue.get(address),
         place=places.get(address),
-        is_unseen=live is None and record is not None and is_fresh(record.current, observation),
+        is_unseen=is_departing or (live is None and record is not None and is_fresh(record.current, observation)),
         live=live,
+        unrecorded=unrecorded,
         unread=_unread_locations(model, record, intent, observation),
         moved_to=moves.get(address),
         moved_from=sources.get(address),
@@ -165,11 +184,26 @@ def _facts_of(
     )
 
 
-def _live_job(address: str, record: Record | None, index: _Index) -> LiveJob | None:
+def _unrecorded_job(address: str, model: DesiredModel | None, record: Record | None, index: _Index) -> LiveJob | None:
+    """Of our jobs of this address that no record names: a running one, else one that made what is desired, else the
+    newest. Beside a record only what is desired counts.
+    """
+    wanted = None if model is None else model.fingerprint
+    jobs = index.unnamed.get(address_label(address), [])
     if record is not None:
-        return index.by_name.get(record.current.job)
-    unnamed = index.unnamed.get(address_label(address), [])
-    return unnamed[-1] if unnamed else None
+        jobs = [job for job in jobs if job.fingerprint == wanted]
+
+    def rank(job: LiveJob) -> tuple[bool, bool, bool]:
+        fits = job.fingerprint == wanted
+        return job.is_active, fits and _has_model(job, index.observation), fits
+
+    # Newest first: of equal ranks, `max` takes the first.
+    return max(reversed(jobs), key=rank, default=None)
+
+
+def _has_model(job: LiveJob, observation: Observation) -> bool:
+    """Whether it made a model that still exists, as far as anybody looked."""
+    return job.has_succeeded and job.model is not None and job.model in (observation.models or {job.model})
 
 
 def _unread_locations(
@@ -196,14 +230,21 @@ def _older_success(model: DesiredModel | None, record: Record | None, index: _In
     """The newest earlier job of this address with the desired fingerprint that succeeded and still has its model."""
     if model is None or record is None:
         return None
-    models = index.observation.models
     for attempt in reversed(record.attempts[:-1]):
         job = index.by_name.get(attempt.job)
-        if attempt.fingerprint != model.fingerprint or job is None or not job.has_succeeded or job.model is None:
-            continue
-        if models is None or job.model in models:
+        if attempt.fingerprint == model.fingerprint and job is not None and _has_model(job, index.observation):
             return job
     return None
+
+
+def _departing(wanted: Mapping[str, DesiredModel], state: State, index: _Index) -> frozenset[str]:
+    """Fingerprints that are being submitted under addresses nobody desires any more, most likely a rename under way."""
+    return frozenset(
+        intent.fingerprint
+        for address, intent in state.intents.items()
+        if address not in wanted
+        and (intent.nonce in index.by_nonce or index.observation.at - intent.written_at < SETTLE_TIME)
+    )
 
 
 def _pair_moves(
@@ -213,31 +254,39 @@ def _pair_moves(
     defaults: Callable[[DesiredModel], Fields],
 ) -> dict[str, str]:
     """Old address -> new address, one to one, in sorted order: a renamed manifest takes its model along."""
-    known = state.records.keys() | state.retired.keys() | state.intents.keys() | state.queue.keys()
-    arriving = [model for address, model in sorted(wanted.items()) if address not in known]
-    leaving = {
-        address: record
-        for address, record in sorted(state.records.items())
-        if address not in wanted and address not in state.intents and record.current.job in index.by_name
-    }
-    moves: dict[str, str] = {}
+    leaving = [record for address, record in sorted(state.records.items()) if address not in wanted]
+    arriving = [model for _, model in sorted(wanted.items()) if _is_new(model, state)]
     # An equal fingerprint is the surer sign, so those are paired before any pair that is the same in effect only.
-    for sure in (True, False):
-        waiting: dict[tuple[Value, Value], list[DesiredModel]] = {}
-        for model in arriving:
-            if model.address not in moves.values():
-                waiting.setdefault(_move_key(model.fields), []).append(model)
-        for address, record in leaving.items():
-            if address in moves:
-                continue
-            job = index.by_name[record.current.job]
-            for model in waiting.get(_move_key(job.fields), []):
-                same = model.fingerprint == record.current.fingerprint
-                if same or (not sure and is_same_spec(model.fields, record.current, job, defaults(model))):
-                    moves[address] = model.address
-                    waiting[_move_key(job.fields)].remove(model)
-                    break
+    moves: dict[str, str] = {}
+    equal: dict[str, list[str]] = {}
+    for model in arriving:
+        equal.setdefault(model.fingerprint, []).append(model.address)
+    for record in leaving:
+        if equal.get(record.current.fingerprint):
+            moves[record.address] = equal[record.current.fingerprint].pop(0)
+    taken = frozenset(moves.values())
+    alike: dict[tuple[Value, Value], list[DesiredModel]] = {}
+    for model in arriving:
+        if model.address not in taken:
+            alike.setdefault(_move_key(model.fields), []).append(model)
+    for record in leaving:
+        job = index.by_name.get(record.current.job)
+        if record.address in moves or job is None:
+            continue
+        models = alike.get(_move_key(job.fields), [])
+        found = next((one for one in models if is_same_spec(one.fields, record.current, job, defaults(one))), None)
+        if found is not None:
+            models.remove(found)
+            moves[record.address] = found.address
     return moves
+
+
+def _is_new(model: DesiredModel, state: State) -> bool:
+    """Whether the state knows nothing of its address, or only of a forgotten model that is not the desired one."""
+    if any(model.address in known for known in (state.records, state.intents, state.queue)):
+        return False
+    retired = state.retired.get(model.address)
+    return retired is None or not retired.attempts_of(model.fingerprint)
 
 
 def _move_key(fields: Fields) -> tuple[Value, Value]:

@@ -31,16 +31,19 @@ def moved_here(facts: Facts) -> Verdict | None:
 
 def unrecorded(facts: Facts) -> Verdict | None:
     """Row 11."""
-    if facts.record is not None or facts.live is None:
+    found = facts.unrecorded
+    if facts.desired is None or found is None:
         return None
-    made = facts.live.has_succeeded and facts.live.model is not None and facts.model_exists is not False
-    if not facts.live.is_active and not (made and not facts.differs):
+    if facts.record is not None and (facts.is_active or not facts.differs):
+        return None
+    # What it came to does not matter: had the state not lost it, the plan would not pay for it again either.
+    if not found.is_active and found.fingerprint != facts.desired.fingerprint:
         return None
     return Verdict(
         action=Action.ADOPT,
         reason=Reason.UNRECORDED,
         why="a job with our labels exists that the state does not know",
-        job=facts.live.name,
+        job=found.name,
     )
 
 
@@ -75,20 +78,22 @@ def new(facts: Facts) -> Verdict | None:
 
 def restored(facts: Facts) -> Verdict | None:
     """Row 14."""
-    record = facts.record
-    if facts.differs or record is None or record.current.because not in _RESTORABLE or facts.live is None:
+    if facts.differs or facts.record is None or not _ended_by_us(facts):
         return None
-    cancelled = facts.live.state == JobState.CANCELLED
-    deleted = facts.has_succeeded and facts.model_exists is False
-    if not (cancelled or deleted):
-        return None
-    what = "cancelled its job" if cancelled else "deleted its model"
+    what = "deleted its model" if facts.has_succeeded else "cancelled its job"
     return Verdict(
         action=Action.CREATE,
         reason=Reason.RESTORED,
-        why=f"wanted again; we {what} when it was {record.current.because}",
-        job=facts.live.name,
+        why=f"wanted again; we {what} when it was {facts.record.current.because}",
+        job=facts.live_name,
     )
+
+
+def _ended_by_us(facts: Facts) -> bool:
+    """Whether we cancelled its job, or deleted its model, for a reason that a new wish for it overrides."""
+    if facts.record is None or facts.live is None or facts.record.current.because not in _RESTORABLE:
+        return False
+    return facts.live.state == JobState.CANCELLED or (facts.has_succeeded and facts.model_exists is False)
 
 
 def gone(facts: Facts) -> Verdict | None:
@@ -117,6 +122,9 @@ def same_spec(facts: Facts) -> Verdict | None:
     """Row 16."""
     if facts.desired is None or facts.record is None or facts.live is None or not facts.differs:
         return None
+    if _ended_by_us(facts):
+        # Left now, it would be taken for restored by the next plan, although nothing changed in between.
+        return None
     if not is_same_spec(facts.desired.fields, facts.record.current, facts.live, facts.defaults):
         return None
     return leave(Reason.SAME_SPEC, "its job already ran with exactly these values", facts.live)
@@ -143,7 +151,7 @@ def rolled_back(facts: Facts) -> Verdict | None:
 
 def parent_changed(facts: Facts) -> Verdict | None:
     """Row 18."""
-    if facts.desired is None or facts.record is None or not facts.differs or facts.live is None:
+    if facts.desired is None or facts.record is None or not facts.differs:
         return None
     if facts.desired.lifecycle.on_parent_change != "warn":
         return None
@@ -155,7 +163,7 @@ def parent_changed(facts: Facts) -> Verdict | None:
         action=Action.LEAVE,
         reason=Reason.PARENT_CHANGED,
         why="only the model it was tuned from changed",
-        job=facts.live.name,
+        job=facts.live_name,
         diagnostics=(
             warning(
                 facts,

@@ -139,6 +139,9 @@ def retry(facts: Facts) -> Verdict | None:
         return None
     if facts.attempts_made > facts.desired.lifecycle.retries or not is_retryable(facts):
         return None
+    if facts.record is not None and facts.record.current.because is Because.REQUESTED:
+        # Somebody asked to end it; that it failed before the cancel came is no wish for another one.
+        return None
     return Verdict(
         action=Action.CREATE,
         reason=Reason.RETRY,

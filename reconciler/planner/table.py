@@ -17,7 +17,7 @@ CANCELLED, EXPIRED}; an unknown state is active.
     desired
  9  Q has D's fingerprint, L not active                                     leave    QUEUED
 10  no R, paired with an old address                                        adopt    MOVED
-11  no R; L active, or L succeeded with its model and D's fingerprint       adopt    UNRECORDED
+11  own job without a record: active, or with D's fingerprint               adopt    UNRECORDED
 12  no R; another owner's job bears this stack, name and D's fingerprint    leave    FOREIGN
 13  no R                                                                    create   NEW
 14  D's fingerprint; L cancelled, or its model deleted, by us               create   RESTORED
@@ -98,7 +98,7 @@ def decide(facts: Facts, rows: tuple[tuple[int, Row], ...] = ROWS) -> Verdict:
 def _with_two_keys(facts: Facts, verdict: Verdict) -> Verdict:
     """Nothing is cancelled or deleted on the word of labels alone: whoever can read them can copy them."""
     ends_a_job = verdict.action in (Action.CANCEL, Action.REPLACE, Action.DELETE)
-    if ends_a_job and facts.record is not None and facts.record.current.origin is Origin.LABEL:
+    if ends_a_job and (facts.record is None or facts.record.current.origin is Origin.LABEL):
         return Verdict(
             action=Action.LEAVE,
             reason=Reason.LOOK_ALIKE,

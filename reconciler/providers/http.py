@@ -28,6 +28,8 @@ FIRST_DELAY_S = 1.0
 LONGEST_DELAY_S = 30.0
 # A server that asks for a longer rest than this gets it from the caller, who has other things to do meanwhile.
 LONGEST_RETRY_AFTER_S = 60.0
+# Google's access tokens are above a hundred characters long.
+SECRET_MIN_CHARS = 16
 # Only tuneform's simulator sends this header: simulated seconds per real second, so that polling can keep pace.
 SIMULATOR_SPEED_HEADER = "x-tuneform-simulator-speed"
 
@@ -147,7 +149,7 @@ class Http:
         if reply.status < 300:
             return reply
         # A proxy's error page may echo the request's headers.
-        return Reply(reply.status, reply.headers, reply.body.replace(grant.token.encode(), b"[token]"))
+        return Reply(reply.status, reply.headers, _without_token(reply.body, grant.token))
 
 
 def delay_before_repeat_s(error: ApiError, attempt: int, repeat: Repeat, jitter: float) -> float | None:
@@ -187,6 +189,12 @@ def _json_object(reply: Reply) -> Mapping[str, Any]:
     if not isinstance(document, dict):
         raise ValueError(f"it answered {reply.status} with JSON that is not an object")
     return document
+
+
+def _without_token(body: bytes, token: str) -> bytes:
+    # A short token is no secret but a word, such as an emulator takes; it may stand in any message.
+    secret = token if len(token) >= SECRET_MIN_CHARS else f"Bearer {token}"
+    return body.replace(secret.encode(), b"[token]")
 
 
 def _refuse_constant(name: str) -> None:

@@ -146,6 +146,7 @@ _MARKS = {
     Kind.GIVEN_UP: "!",
     Kind.UNCERTAIN: "?",
     Kind.RETRY: "+",
+    Kind.UNANSWERED: "?",
     Kind.CANCEL_REQUESTED: "-",
     Kind.CANCEL_FAILED: "!",
     Kind.DUPLICATE: "!",

@@ -6,6 +6,7 @@ change the colour or reverse the reading order of what a person is asked to appr
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from datetime import datetime, timedelta
 
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _ZERO_WIDTH = frozenset("\u200b\u200c\u200d\u2060\ufeff")
+# In a group, so that splitting keeps the codes.
+_COLOUR = re.compile("(\x1b\\[[0-9;]*m)")
 
 
 def clean(text: object) -> str:
@@ -31,10 +34,41 @@ def _visible(one: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How text is dressed: with ANSI colour or not, and the options that a command to copy needs for this stack."""
+    """How text is dressed: ANSI colour or not, the columns of the terminal, and what a command to copy needs.
+
+    `width` is None where nothing may be wrapped or cut: in pipes and files.
+    """
 
     colour: bool = False
     options: str = ""
+    width: int | None = None
+
+    def fits(self, line: str) -> bool:
+        """Whether the line stays on one row of the terminal."""
+        return self.width is None or visible_len(line) <= self.width
+
+    def wrap(self, text: str, *, first: str = "", hang: str = "") -> list[str]:
+        """The text in lines that fit, broken at spaces; `first` starts the first line, `hang` every other."""
+        whole = f"{first}{text}"
+        if self.width is None or self.fits(whole):
+            return [whole]
+        lines, line = [], first
+        for word in text.split(" "):
+            if line.strip() and line != first and visible_len(f"{line} {word}") > self.width:
+                lines.append(line)
+                line = f"{hang}{word}"
+            else:
+                line = f"{line}{word}" if line in (first, hang) else f"{line} {word}"
+        return [*lines, line]
+
+    def name(self, name: str, room_taken: int) -> str:
+        """A resource name, without its first segments where it would not fit beside `room_taken` columns."""
+        if self.width is None:
+            return name
+        room = self.width - room_taken
+        while visible_len(name) > room and "/" in name.removeprefix("…/"):
+            name = "…/" + name.removeprefix("…/").partition("/")[2]
+        return name
 
     def command(self, command: str) -> str:
         """The command to copy, complete."""
@@ -83,16 +117,31 @@ def columns(rows: Sequence[Sequence[str]], *, gap: str = "  ", indent: str = "")
 
 
 def visible_len(text: str) -> int:
-    """How many characters of the text take a place on the screen; colour codes take none."""
-    count, inside = 0, False
-    for one in text:
-        if one == "\x1b":
-            inside = True
-        elif inside:
-            inside = one != "m"
-        else:
-            count += 2 if unicodedata.east_asian_width(one) in "WF" else 1
-    return count
+    """How many columns of the screen the text takes; colour codes take none, wide characters two, accents none."""
+    if text.isascii() and "\x1b" not in text:
+        return len(text)
+    return sum(_columns_of(one) for one in _COLOUR.sub("", text))
+
+
+def cut(line: str, width: int) -> str:
+    """The line in at most `width` columns, ending in … where something is missing, its colour closed."""
+    if visible_len(line) <= width:
+        return line
+    kept: list[str] = []
+    room = width - 1
+    for part in _COLOUR.split(line):
+        for one in part:
+            room -= 0 if part.startswith("\x1b") else _columns_of(one)
+            if room < 0:
+                return "".join([*kept, "…", "\x1b[0m" if "\x1b" in line else ""])
+            kept.append(one)
+    return line
+
+
+def _columns_of(one: str) -> int:
+    if unicodedata.combining(one):
+        return 0
+    return 2 if unicodedata.east_asian_width(one) in "WF" else 1
 
 
 def plural(count: int, word: str, many: str | None = None) -> str:

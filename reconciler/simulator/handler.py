@@ -112,7 +112,6 @@ def _lose_answer(engine: Engine) -> None:
     world = engine.world
     if world.faults.lost_create_answers > 0:
         world.faults = replace(world.faults, lost_create_answers=world.faults.lost_create_answers - 1)
-        world.revision += 1
         raise unavailable()
 
 

@@ -38,7 +38,8 @@ class Attempt:
     """One job of an address. `fields` are what the manifest said when it was submitted or adopted.
 
     `because` is set once we asked to cancel it, or deleted its model. `submissions` counts the create calls that were
-    sent for it: only where it is above 1 can a second job with its nonce be ours.
+    sent for it: only where it is above 1 can a second job with its nonce be ours. `ended_as` is the job state it was
+    seen to end in, with the tokens billed for it where the service told.
     """
 
     number: int
@@ -51,6 +52,8 @@ class Attempt:
     nonce: str | None = None
     because: Because | None = None
     submissions: int = 1
+    ended_as: str | None = None
+    billable_token_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

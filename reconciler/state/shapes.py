@@ -199,6 +199,8 @@ _ATTEMPT = _shape(
     nonce=_optional(_TEXT),
     because=_optional(_one_of(*Because)),
     submissions=_NUMBER,
+    ended_as=_optional(_TEXT),
+    billable_token_count=_optional(_NUMBER),
 )
 RECORD = _shape(
     Record,

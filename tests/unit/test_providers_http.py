@@ -134,6 +134,16 @@ def test_no_error_shows_the_token_or_the_request(answer: httpx.Response | Except
     assert "secret-project-name" not in error.summary + error.detail + repr(vars(error))
 
 
+def test_a_token_that_is_a_word_does_not_garble_a_message() -> None:
+    """An emulator's token may be part of any sentence, and of the words that tell refusals apart."""
+    message = "The following quota metrics exceed quota limits: global_concurrent_tuning_jobs"
+    server = Server(httpx.Response(429, json={"error": {"message": message}}))
+    with pytest.raises(ApiError) as caught:
+        server.http(tokens=FixedToken("quota")).post_json(URL, {}, doing="create the tuning job")
+    assert Refusal.QUOTA is caught.value.kind
+    assert message in caught.value.detail
+
+
 @EVERY_FAILURE
 def test_a_read_is_repeated_where_that_can_help(answer: httpx.Response | Exception, kind: Refusal) -> None:
     """What the network, the rate or the server did wrong is asked again; what we did wrong is not."""
@@ -260,6 +270,16 @@ def test_a_redirect_is_not_followed() -> None:
     with pytest.raises(ApiError):
         server.http().get_json(URL, doing="x")
     assert [URL] == [str(request.url) for request in server.requests]
+
+
+def test_a_redirect_is_not_followed_over_real_sockets_either() -> None:
+    """The client that the network is reached through follows none."""
+    away = b"HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n"
+    with raw_server(lambda connection: connection.sendall(away)) as (url, heads):
+        connection = Connection()
+        assert 302 == connection.send("GET", url, headers={}).status
+        connection.close()
+    assert 1 == len(heads)
 
 
 class RenewableTokens:

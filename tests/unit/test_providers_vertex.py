@@ -289,6 +289,19 @@ def test_a_cancel_is_asked_for() -> None:
     assert b"{}" == service.requests[0].content
 
 
+def test_a_cancel_that_never_left_is_sent_again() -> None:
+    """Nobody should pay for a job because one connection failed."""
+
+    def second_time(_: httpx.Request) -> httpx.Response:
+        if len(service.requests) == 1:
+            raise httpx.ConnectError("no route")
+        return httpx.Response(200, json={})
+
+    service = Service(second_time)
+    service.client().cancel_job("projects/123/locations/us-central1/tuningJobs/1")
+    assert 2 == len(service.requests)
+
+
 def refusing_cancel(state: str) -> Service:
     """A service that refuses to cancel a job in some state."""
     body = {"error": {"code": 400, "message": "Job has ended.", "status": "FAILED_PRECONDITION"}}
