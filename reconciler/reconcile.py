@@ -75,6 +75,7 @@ def plan_stack(
     *,
     obstacles: Mapping[str, Diagnostic] | None = None,
     warnings: Iterable[Diagnostic] = (),
+    new_owner: bool = False,
 ) -> Planned:
     """What would happen, and why. Reads live state, writes nothing."""
     observation = look(effects)
@@ -86,6 +87,7 @@ def plan_stack(
         defaults=effects.defaults,
         obstacles=obstacles,
         warnings=warnings,
+        new_owner=new_owner,
     )
     return Planned(plan=plan, held=held, observation=observation)
 
@@ -131,7 +133,8 @@ def retried(planned: Planned, address: str) -> tuple[Change, ...]:
     """
     for change in planned.plan.changes:
         if change.address == address and change.fingerprint is not None:
-            if change.reason in _UNDER_WAY:
+            is_running = any(job.name == change.job and job.is_active for job in planned.observation.jobs)
+            if change.reason in _UNDER_WAY or (is_running and change.action is not Action.REPLACE):
                 return ()
             return (_as_retry(change, planned.held.state),)
     return ()

@@ -23,6 +23,10 @@ class Kind(StrEnum):
     RETRAIN = "retrain"
 
 
+# What is not done where nobody said yes to it expressly.
+NEEDS_A_YES = frozenset({Kind.CANCEL, Kind.DELETE})
+
+
 @dataclass(frozen=True, slots=True)
 class Allowed:
     """How many changes of each kind this run may make; a kind that is not in it was not mentioned."""
@@ -77,7 +81,7 @@ def permitted(changes: Iterable[Change], allowed: Allowed) -> tuple[tuple[Change
     changes = tuple(changes)
     withheld_kinds = {
         kind
-        for kind in (Kind.CANCEL, Kind.DELETE)
+        for kind in NEEDS_A_YES
         if not allowed.covers(kind, sum(1 for change in changes if kind in kinds_of(change)))
     }
     withheld = tuple(change for change in changes if kinds_of(change) & withheld_kinds)

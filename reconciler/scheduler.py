@@ -23,6 +23,7 @@ class Waits(StrEnum):
     SUBMITTING = "submitting"
     PARENT = "parent"
     PARENT_FAILED = "parent_failed"
+    PARENT_NOT_SERVED = "parent_not_served"
     NOT_DESIRED = "not_desired"
 
 
@@ -38,7 +39,7 @@ class Deferral:
     @property
     def is_hopeless(self) -> bool:
         """Whether waiting alone will never help."""
-        return self.waits in (Waits.PARENT_FAILED, Waits.NOT_DESIRED)
+        return self.waits in (Waits.PARENT_FAILED, Waits.PARENT_NOT_SERVED, Waits.NOT_DESIRED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,14 +92,22 @@ def _not_eligible(ticket: Ticket, around: Surroundings, now: datetime) -> Deferr
     if ticket.after is not None and ticket.after in around.active_jobs:
         return Deferral(ticket=ticket, waits=Waits.OLD_JOB, why=f"waits for {_short(ticket.after)} to end")
     parent = around.parents.get(ticket.address, ParentState.READY)
-    if parent is ParentState.FAILED:
-        return Deferral(ticket=ticket, waits=Waits.PARENT_FAILED, why=f"{ticket.parent} failed, which it is tuned from")
-    if parent is ParentState.WAITING:
-        return Deferral(ticket=ticket, waits=Waits.PARENT, why=f"waits for {ticket.parent}, which it is tuned from")
+    if parent is not ParentState.READY:
+        return _waits_for_parent(ticket, parent)
     if ticket.not_before is not None and ticket.not_before > now:
         why = "was refused, tries again later"
         return Deferral(ticket=ticket, waits=Waits.BACK_OFF, why=why, look_again_at=ticket.not_before)
     return None
+
+
+def _waits_for_parent(ticket: Ticket, parent: ParentState) -> Deferral:
+    name = f"{ticket.parent}, which it is tuned from"
+    if parent is ParentState.FAILED:
+        return Deferral(ticket=ticket, waits=Waits.PARENT_FAILED, why=f"there is no usable model of {name}")
+    if parent is ParentState.NOT_SERVED:
+        why = f"waits for {name} and which this run leaves in the queue"
+        return Deferral(ticket=ticket, waits=Waits.PARENT_NOT_SERVED, why=why)
+    return Deferral(ticket=ticket, waits=Waits.PARENT, why=f"waits for {name}")
 
 
 def _no_room(ticket: Ticket, ledger: Ledger, free: int | None, taken: int) -> Deferral | None:

@@ -41,7 +41,8 @@ def approve(
             draft.queue.pop(change.address, None)
         _approve_one(draft, change, model, observation, approved_by=approved_by, plan_checksum=plan_checksum)
         draft.describe(change.address, model)
-    return replace(draft.state(), applied=True)
+    # A look that missed a location may have missed the jobs of another owner of this stack's name.
+    return replace(draft.state(), applied=state.applied or observation.is_complete)
 
 
 class _Draft:
@@ -132,7 +133,10 @@ def _adopt(draft: _Draft, change: Change, model: DesiredModel | None, observatio
         if old is not None and model is not None:
             # The job is the same in effect, so from here on it stands for the new address and its fingerprint.
             current = replace(old.current, fingerprint=model.fingerprint, fields=model.fields)
-            draft.records[change.address] = replace(old, address=change.address, attempts=(*old.attempts[:-1], current))
+            taken_back = draft.records.get(change.address)
+            earlier = () if taken_back is None else taken_back.attempts
+            attempts = (*earlier, *old.attempts[:-1], current)
+            draft.records[change.address] = replace(old, address=change.address, attempts=attempts)
         return
     if change.reason is Reason.ROLLED_BACK:
         record = draft.records.get(change.address)
@@ -179,9 +183,10 @@ def _leave(draft: _Draft, change: Change, model: DesiredModel | None) -> None:
     if change.reason is Reason.SAME_SPEC and record is not None:
         current = replace(record.current, fingerprint=model.fingerprint, fields=model.fields)
         draft.records[change.address] = replace(record, attempts=(*record.attempts[:-1], current))
-    if change.reason is Reason.IN_PROGRESS:
-        # It is wanted again, so what ends it from now on is not our doing.
-        draft.mark(change.address, None)
+    if change.reason in (Reason.IN_PROGRESS, Reason.SUCCEEDED) and record is not None:
+        # It is wanted again, so what ends it from now on, or deletes its model, is not our doing. What a person asked
+        # to cancel was wanted all the time.
+        draft.mark(change.address, Because.REQUESTED if record.current.because is Because.REQUESTED else None)
     ticket = draft.queue.get(change.address)
     if ticket is None:
         return

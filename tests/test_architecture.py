@@ -34,6 +34,7 @@ FLOORS: Mapping[str, int] = {
     "planner": 5,
     "scheduler": 5,
     "transitions": 5,
+    "recovery": 6,
     "forecast": 5,
     "audit": 5,
     "policy": 5,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.options import allow_options, lock_option, manifests_option, target_option
+from reconciler.cli.options import allow_options, lock_option, manifests_option, new_owner_option, target_option
 
 
 @click.command(name="apply")
@@ -17,6 +17,8 @@ from reconciler.cli.options import allow_options, lock_option, manifests_option,
 @click.option(
     "--no-wait", is_flag=True, help="One pass: submit what has room, keep the rest queued in the state, exit."
 )
+@click.option("--strict-once", is_flag=True, help="Halt where a submission was never answered; do not send it again.")
+@new_owner_option
 @lock_option
 @allow_options
 def command(
@@ -26,6 +28,8 @@ def command(
     auto_approve: bool,
     no_wait: bool,
     lock_timeout_s: float,
+    strict_once: bool,
+    new_owner: bool,
     **allowed: int | None,
 ) -> int:
     """Make live what the manifests declare.
@@ -49,6 +53,8 @@ def command(
             auto_approve=auto_approve,
             wait=not no_wait,
             lock_timeout_s=lock_timeout_s,
+            strict_once=strict_once,
+            new_owner=new_owner,
             allowed=Allowed(counts),
         )
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from reconciler.cli.leasing import leased
+from reconciler.cli.leasing import finished, leased
 from reconciler.cli.output import remark, result, style_for
 from reconciler.cli.planning import make_session_plan, read_plan
 from reconciler.cli.progress import Progress
@@ -15,13 +18,16 @@ from reconciler.cli.session import Session, open_session, stop_on_signals, who
 from reconciler.errors import ExitCode, PlanError, UsageError
 from reconciler.executor.loop import Ended, Followed
 from reconciler.model.desired import Desired
-from reconciler.plan import Change, Plan, plan_checksum
+from reconciler.plan import Change, Plan, Reason, plan_checksum
 from reconciler.reconcile import Planned, apply_changes, refuse_stale
 from reconciler.renderers.plan_text import render_plan
 from reconciler.renderers.status_text import render_status
 from reconciler.renderers.text import Style, clean, plural
-from reconciler.safety import Allowed, permitted, refuse_large
+from reconciler.safety import NEEDS_A_YES, Allowed, kinds_of, permitted, refuse_large
 from reconciler.status import ModelStatus, Phase, statuses
+
+# So many addresses are named in a sentence; the status names all.
+_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +40,8 @@ class Request:
     auto_approve: bool = False
     wait: bool = True
     lock_timeout_s: float = 0.0
+    strict_once: bool = False
+    new_owner: bool = False
     allowed: Allowed = field(default_factory=Allowed)
 
 
@@ -42,11 +50,13 @@ def apply_command(request: Request) -> int:
     refuse_unasked(request)
     progress = Progress(sys.stderr)
     session = open_session(request.manifests, report=progress.report)
+    effects = replace(session.effects, strict_once=request.strict_once)
+    session = replace(session, effects=effects, new_owner=request.new_owner)
     if request.plan_file is None:
         planned = make_session_plan(session, request.targets)
     else:
         session, planned = _saved(session, request.plan_file)
-    result(render_plan(planned.plan, style_for(sys.stdout, request.manifests)))
+    result(render_plan(planned.plan, style_for(sys.stdout, request.manifests)) + "\n")
     if not planned.plan.has_changes and not _has_work(session):
         _refuse_errored(planned.plan)
         return _code(statuses(session.desired, session.held.state, planned.observation), planned.plan)
@@ -69,30 +79,41 @@ def carry_out_plan(
     if not confirmed(request, "Apply this? Only yes is accepted: "):
         remark("Nothing was done.")
         return ExitCode.ERROR
-    stop_on_signals(session.stop)
-    with leased(session, "apply", timeout_s=request.lock_timeout_s, plan_checksum=plan_checksum(shown.plan)) as holder:
+    stop_on_signals(session.stop, progress.interject)
+    checksum = plan_checksum(shown.plan)
+    with (
+        leased(session, "apply", timeout_s=request.lock_timeout_s, plan_checksum=checksum) as holder,
+        closing(progress),
+    ):
         fresh = narrow(make_session_plan(holder, shown.plan.targets))
         planned = _agreed(shown, fresh, request)
         if planned is not shown:
             withheld = _withheld(planned.plan, request)
         changes = tuple(change for change in planned.plan.changes if change not in withheld)
         if request.wait:
-            remark(
-                "Ctrl-C once: submit nothing more and exit; jobs go on. Twice: exit at once. It never cancels a job."
-            )
+            remark("Ctrl-C: submit nothing more and exit. Twice: exit at once. Jobs go on.")
         followed = apply_changes(
             holder.effects,
             holder.desired,
-            planned,
+            # What is withheld is not waited for either.
+            replace(planned, plan=replace(planned.plan, changes=changes)),
             changes,
             wait=request.wait,
             approved_by=who(),
-            plan_checksum=plan_checksum(shown.plan),
+            plan_checksum=checksum,
             stop=session.stop.is_set,
             show=lambda last: progress.show(holder.desired, last),
         )
-    progress.close()
+        progress.close()
+        held = finished(holder, followed.held, _outcome(followed, withheld))
+    remark(f"History: {held.state.history_head}")
     return _tell_end(session.desired, planned.plan, followed, withheld, style_for(sys.stdout, request.manifests))
+
+
+def _outcome(followed: Followed, withheld: tuple[Change, ...]) -> dict[str, object]:
+    """How the run ended, for the history."""
+    found = {"ended": followed.ended.value, "given_up": dict(followed.given_up)}
+    return found | ({"withheld": [change.address for change in withheld]} if withheld else {})
 
 
 def _agreed(shown: Planned, fresh: Planned, request: Request) -> Planned:
@@ -171,14 +192,18 @@ def _tell_end(desired: Desired, plan: Plan, followed: Followed, withheld: tuple[
     reasons = {one.ticket.address: one.why for one in last.deferred}
     scope = {change.address for change in plan.changes}
     found = [one for one in statuses(desired, last.held.state, last.observation, reasons) if one.address in scope]
-    result("\n" + render_status(found, last.observation.at, style))
+    # What was there before and is left as it is would bury what this run is about.
+    settled = {change.address for change in plan.changes if change.reason is Reason.SUCCEEDED}
+    shown = [one for one in found if one.address not in settled]
+    result("\n" + render_status(shown, last.observation.at, style, counted=found))
     for address, why in followed.given_up.items():
         remark(f"{clean(address)} was refused: {clean(why)}")
-    for change in withheld:
-        remark(
-            f"{clean(change.address)} was not touched: when nobody is asked, {change.action} needs --allow-cancel N "
-            "or --allow-delete N."
-        )
+    tell_withheld(withheld)
+    failed = [one.address for one in shown if one.phase is Phase.FAILED and one.is_desired]
+    if failed:
+        remark(f"{plural(len(failed), 'job')} failed. A failed job is tuned again when you ask for it:\n")
+        for address in failed[:_NAMED]:
+            remark(f"      {style.command(f'tuneform retry {shlex.quote(address)}')}")
     if followed.ended is not Ended.DONE:
         remark(f"{_left(found)}\n\n      {style.command('tuneform apply')}")
     if withheld:
@@ -188,6 +213,17 @@ def _tell_end(desired: Desired, plan: Plan, followed: Followed, withheld: tuple[
     if followed.ended in (Ended.STOPPED, Ended.TIME_IS_UP):
         return ExitCode.WORK_LEFT
     return _code(found, plan)
+
+
+def tell_withheld(withheld: Sequence[Change]) -> None:
+    """Names what was not done because nobody could be asked, and the option that allows it."""
+    if not withheld:
+        return
+    counts = Counter(kind for change in withheld for kind in kinds_of(change) & NEEDS_A_YES)
+    options = " ".join(f"--allow-{kind} {count}" for kind, count in sorted(counts.items()))
+    names = ", ".join(clean(change.address) for change in withheld[:_NAMED])
+    more = f" and {len(withheld) - _NAMED} more" if len(withheld) > _NAMED else ""
+    remark(f"Not touched, since nobody was asked: {names}{more}. To allow that, add: {options}")
 
 
 def _left(found: Sequence[ModelStatus]) -> str:

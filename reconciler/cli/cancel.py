@@ -21,7 +21,7 @@ def command(address: str, manifests: Path, auto_approve: bool, lock_timeout_s: f
     It stays cancelled until `tuneform retry ADDRESS`: applying the manifests again does not bring it back.
     """
     from reconciler.cli.applying import Request, confirmed, refuse_unasked
-    from reconciler.cli.leasing import leased
+    from reconciler.cli.leasing import finished, leased
     from reconciler.cli.output import remark, result
     from reconciler.cli.progress import Progress
     from reconciler.cli.session import open_session
@@ -62,5 +62,6 @@ def command(address: str, manifests: Path, auto_approve: bool, lock_timeout_s: f
         if is_running and (current is None or job is None or current.current.job != job.name):
             raise StalePlanError("Another job stands there by now", f"{address} changed meanwhile; nothing was done.")
         held = save(holder.effects, holder.held, state)
-        request_cancel(holder.effects, held, address, Because.REQUESTED, is_running=is_running)
+        held = request_cancel(holder.effects, held, address, Because.REQUESTED, is_running=is_running)
+        finished(holder, held, {"ended": "cancel requested"})
     return ExitCode.DONE

@@ -41,13 +41,13 @@ def command(manifests: Path, auto_approve: bool, lock_timeout_s: float, **allowe
     session = open_session(manifests, report=progress.report)
     nothing = replace(session, checked=replace(session.checked, desired=destroyed(session.desired), warnings=()))
     planned = make_session_plan(nothing, ())
-    result(render_plan(planned.plan, style_for(sys.stdout, manifests)))
+    result(render_plan(planned.plan, style_for(sys.stdout, manifests)) + "\n")
     if not planned.plan.has_changes:
         return ExitCode.DONE
     if not confirmed(request, "Destroy this? Models are kept. Only yes is accepted: "):
         remark("Nothing was done.")
         return ExitCode.ERROR
-    stop_on_signals(session.stop)
+    stop_on_signals(session.stop, progress.interject)
     with leased(nothing, "destroy", timeout_s=lock_timeout_s) as holder:
         fresh = make_session_plan(holder, ())
         if not auto_approve:

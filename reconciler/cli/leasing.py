@@ -16,11 +16,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from reconciler.cli.session import Session, open_history_store, open_lease_store, reopened, who
 from reconciler.errors import StateError, StateLocked
 from reconciler.executor.effects import save
 from reconciler.state.chronicle import RunChronicle
+from reconciler.state.held import Held
 from reconciler.state.history import Entry, EntryKind, read_head
 from reconciler.state.lease import (
     HEARTBEAT_S,
@@ -36,6 +38,7 @@ from reconciler.state.store import StateStore
 from reconciler.version import __version__
 
 _ASK_AGAIN_S = 2.0
+_GIT_TIMEOUT_S = 10
 
 
 @contextmanager
@@ -79,12 +82,17 @@ def _begun(session: Session, purpose: str, plan_checksum: str) -> RunChronicle:
     return chronicle
 
 
+def finished(session: Session, held: Held, facts: Mapping[str, Any]) -> Held:
+    """Closes the run in the history and has the state cover it; `facts` say how it ended."""
+    session.effects.chronicle.add(Entry(kind=EntryKind.RUN_ENDED, at=session.effects.clock.now(), facts=facts))
+    return save(session.effects, held, held.state)
+
+
 def ci_run(env: Mapping[str, str]) -> str:
     """The address of the CI run this is part of; empty outside of one."""
     if "GITHUB_RUN_ID" in env:
-        return (
-            f"{env.get('GITHUB_SERVER_URL', '')}/{env.get('GITHUB_REPOSITORY', '')}/actions/runs/{env['GITHUB_RUN_ID']}"
-        )
+        repository = f"{env.get('GITHUB_SERVER_URL', '')}/{env.get('GITHUB_REPOSITORY', '')}"
+        return f"{repository}/actions/runs/{env['GITHUB_RUN_ID']}"
     return env.get("CI_JOB_URL", "")
 
 
@@ -93,9 +101,8 @@ def commit_of(folder: Path) -> str:
     import subprocess
 
     def git(*words: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *words], capture_output=True, text=True, check=False, timeout=10
-        )
+        command = ["git", "-C", str(folder), *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_GIT_TIMEOUT_S)
         return done.stdout.strip() if done.returncode == 0 else ""
 
     try:

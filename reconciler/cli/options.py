@@ -43,6 +43,13 @@ def target_option(command: Command) -> Command:
     )(command)
 
 
+def new_owner_option(command: Command) -> Command:
+    """`--new-owner`, to begin a state beside another owner of the same stack name."""
+    return click.option(
+        "--new-owner", is_flag=True, help="Begin although live jobs of another owner bear this stack's name."
+    )(command)
+
+
 def lock_option(command: Command) -> Command:
     """`--lock-timeout SECONDS`, how long to wait for another applier."""
     return click.option(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from reconciler.cli.options import json_option, manifests_option, target_option
+from reconciler.cli.options import json_option, manifests_option, new_owner_option, target_option
 from reconciler.cli.output import remark, result, result_json, style_for
 from reconciler.errors import ExitCode
 
@@ -18,9 +19,12 @@ from reconciler.errors import ExitCode
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Save the plan for `apply FILE`."
 )
+@new_owner_option
 @json_option
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes, 0 when there are none.")
-def command(manifests: Path, targets: tuple[str, ...], out: Path | None, as_json: bool, detailed_exitcode: bool) -> int:
+def command(
+    manifests: Path, targets: tuple[str, ...], out: Path | None, new_owner: bool, as_json: bool, detailed_exitcode: bool
+) -> int:
     """Show what would happen, and why. Reads live jobs of every location; changes nothing and takes no lock.
 
     Signs: + tune, -/+ replace, ~ update, - cancel, x delete, = leave, > adopt, . forget.
@@ -30,7 +34,7 @@ def command(manifests: Path, targets: tuple[str, ...], out: Path | None, as_json
     from reconciler.plan import encode_plan
     from reconciler.renderers.plan_text import render_plan
 
-    session = open_session(manifests)
+    session = replace(open_session(manifests), new_owner=new_owner)
     plan = make_session_plan(session, targets).plan
     if out is not None:
         save_plan(plan, out)

@@ -22,6 +22,7 @@ def make_session_plan(session: Session, targets: tuple[str, ...]) -> Planned:
         session.held,
         obstacles=session.checked.obstacles,
         warnings=session.checked.warnings,
+        new_owner=session.new_owner,
     )
     if not targets:
         return planned

@@ -9,7 +9,6 @@ from __future__ import annotations
 import getpass
 import os
 import signal
-import sys
 import threading
 import uuid
 from collections.abc import Callable
@@ -51,12 +50,13 @@ class Checked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One run against one stack. `stop` is set by the first Ctrl-C."""
+    """One run against one stack. `stop` is set by the first Ctrl-C; `new_owner` begins beside a namesake."""
 
     checked: Checked
     effects: Effects
     held: Held
     stop: threading.Event
+    new_owner: bool = False
 
     @property
     def desired(self) -> Desired:
@@ -168,9 +168,11 @@ def who() -> str:
 
 def reopened(session: Session) -> Session:
     """The session with its state read anew, for what others wrote since. A state nobody wrote yet keeps its lineage."""
-    held = opened(
-        session.effects, session.desired.stack, session.held.state.endpoint, lineage=session.held.state.lineage
-    )
+    stack, state = session.desired.stack, session.held.state
+    held = opened(session.effects, stack, state.endpoint, lineage=state.lineage)
+    if held.version is None:
+        # Nobody wrote one yet, so the one we came with is the one to begin with: new, or recovered from labels.
+        held = session.held
     return replace(session, held=held, effects=with_locations(session.effects, session.checked, held))
 
 
@@ -202,7 +204,7 @@ class StoppableClock:
 
 
 def _trusted_endpoint(stack: Stack) -> str | None:
-    """Where requests go. Whoever may edit a manifest must not be able to have your credentials sent to a host of theirs."""
+    """Where requests go. Whoever may edit a manifest must not have your credentials sent to a host of theirs."""
     from urllib.parse import urlsplit
 
     from reconciler.providers.hosts import is_google_url, is_loopback
@@ -214,8 +216,8 @@ def _trusted_endpoint(stack: Stack) -> str | None:
         return stack.endpoint
     raise UsageError(
         "The endpoint of the stack is not trusted",
-        f"{stack.source} sends requests, and with them your credentials, to {stack.endpoint}, which is neither Google's "
-        "nor on this machine. If you trust it, say so yourself:",
+        f"{stack.source} sends requests, and with them your credentials, to {stack.endpoint}. That is not Google's "
+        "and not on this machine. If you trust it, say so yourself:",
         command=f"export TUNEFORM_ENDPOINT={stack.endpoint}",
     )
 
@@ -251,17 +253,18 @@ def _service(stack: Stack, endpoint: str | None, stop: threading.Event) -> tuple
     return client, clock
 
 
-def stop_on_signals(stop: threading.Event) -> None:
-    """First Ctrl-C or SIGTERM: stop admitting and end cleanly. The second: end now. Jobs go on either way."""
+def stop_on_signals(stop: threading.Event, say: Callable[[str], None]) -> None:
+    """First Ctrl-C or SIGTERM: stop admitting and end cleanly. The second: end now. Jobs go on either way.
+
+    `say` is called inside the signal handler.
+    """
 
     def handle(number: int, frame: FrameType | None) -> None:
         if stop.is_set():
-            sys.stderr.write("\nStopped at once. Jobs go on; the next run picks everything up.\n")
-            sys.stderr.flush()
+            say("Stopped at once. Jobs go on; the next run picks everything up.")
             os._exit(ExitCode.WORK_LEFT)
         stop.set()
-        sys.stderr.write("\nStopping: nothing more is submitted, jobs go on. Once more to exit at once.\n")
-        sys.stderr.flush()
+        say("Stopping: nothing more is submitted, jobs go on. Once more to exit at once.")
 
     signal.signal(signal.SIGINT, handle)
     signal.signal(signal.SIGTERM, handle)

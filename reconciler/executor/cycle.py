@@ -12,13 +12,13 @@ order of its steps is the protocol of safe submission:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from reconciler.errors import StateError
 from reconciler.events import Kind
 from reconciler.executor.effects import Effects, cancel, save, tell
-from reconciler.executor.submit import end_duplicates, submit
+from reconciler.executor.submit import end_duplicates, submit, write_intents
 from reconciler.model.desired import Desired
 from reconciler.model.observation import Observation
 from reconciler.plan import Action, Change, Reason
@@ -97,10 +97,19 @@ def request_cancel(effects: Effects, held: Held, address: str, because: Because,
     return held
 
 
-def run_cycle(effects: Effects, held: Held, desired: Desired, scope: frozenset[str]) -> Round:
+def run_cycle(
+    effects: Effects,
+    held: Held,
+    desired: Desired,
+    scope: frozenset[str],
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    show: Callable[[Round], None] = lambda round: None,
+) -> Round:
     """One pass: look, settle what is open, retry what declared it, admit, submit, look again.
 
-    Only tickets and records of addresses in `scope` are acted on.
+    Only tickets and records of addresses in `scope` are acted on. Nothing is submitted once `stop` says so. `show` is
+    given the round as it stands before the creates are sent.
     """
     observation = observe(effects.provider, effects.locations, now=effects.clock.now())
     state = _settled(effects, adopt_intents(held.state, observation), observation)
@@ -108,9 +117,13 @@ def run_cycle(effects: Effects, held: Held, desired: Desired, scope: frozenset[s
     held = end_duplicates(effects, save(effects, held, state), observation)
     ledger = take_ledger(desired.stack.quota, held.state, observation)
     cycle = _admit(held.state, desired, observation, ledger, scope)
-    if not cycle.admitted:
+    if not cycle.admitted or stop():
         return Round(held=held, observation=observation, ledger=ledger, deferred=cycle.deferred, given_up={})
-    held, observation, given_up = submit(effects, held, desired, cycle.admitted, observation)
+    held = write_intents(effects, held, desired, cycle.admitted, observation)
+    ledger = take_ledger(desired.stack.quota, held.state, observation)
+    show(Round(held=held, observation=observation, ledger=ledger, deferred=cycle.deferred, given_up={}))
+    intents = [held.state.intents[ticket.address] for ticket in cycle.admitted]
+    held, observation, given_up = submit(effects, held, desired, intents, observation)
     ledger = take_ledger(desired.stack.quota, held.state, observation)
     return Round(held=held, observation=observation, ledger=ledger, deferred=cycle.deferred, given_up=given_up)
 
@@ -125,11 +138,11 @@ def _settled(effects: Effects, state: State, observation: Observation) -> State:
     unanswered = sorted(state.intents.keys() - settled.intents.keys())
     for address in unanswered:
         if effects.strict_once:
+            since = f"{state.intents[address].written_at:%Y-%m-%d %H:%M:%S} UTC"
             raise StateError(
                 "A submission was never answered",
-                f"{address} was submitted at {state.intents[address].written_at:%Y-%m-%d %H:%M:%S} UTC, no answer came "
-                "and no job of it is listed. Look for it in the console. If there is none, apply without --strict-once, "
-                "which submits it again.",
+                f"{address} was submitted at {since}, no answer came and no job of it is listed. Look for it in the "
+                "console. If there is none, apply without --strict-once, which submits it again.",
             )
         tell(effects, Kind.UNANSWERED, address, "no job came of its submission; it is submitted again")
     return settled

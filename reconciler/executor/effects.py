@@ -24,7 +24,8 @@ class Effects:
 
     `locations` are all locations whose jobs share the quota. `new_id` gives a fresh id for each state write. `report`
     is told what happens. `check` raises when we may no longer write. `chronicle` keeps the history. `strict_once` halts
-    where a submission was never answered, instead of submitting again after the settle time. `defaults` are the service's own field values.
+    where a submission was never answered, instead of submitting again after the settle time. `defaults` are the
+    service's own field values.
     """
 
     provider: Provider
@@ -48,7 +49,7 @@ def tell(effects: Effects, kind: Kind, address: str, text: str, job: str | None 
 
 
 def save(effects: Effects, held: Held, state: State) -> Held:
-    """Writes the history so far, then the state with the history's head. Raises StateConflict when somebody else wrote."""
+    """Writes the history so far, then the state with its head. Raises StateConflict when somebody else wrote."""
     head = effects.chronicle.flush()
     if head is not None:
         state = replace(state, history_head=head)

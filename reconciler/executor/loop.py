@@ -53,12 +53,13 @@ def follow(
 ) -> Followed:
     """Serves the queue for the addresses in `scope`; with `wait`, until all of them have ended.
 
-    `until` is an instant of the effects' clock after which it returns; `stop` is asked before each cycle's sleep, and
-    jobs go on either way. `show` is given each round as it ends.
+    `until` is an instant of the effects' clock after which it returns; `stop` is asked around each cycle's
+    sleep and before anything is submitted, and jobs go on either way. `show` is given each round before its creates
+    and as it ends.
     """
     given_up: dict[str, str] = {}
     while True:
-        last = run_cycle(effects, held, desired, scope)
+        last = run_cycle(effects, held, desired, scope, stop=stop, show=show)
         held = last.held
         given_up |= last.given_up
         show(last)
@@ -66,6 +67,8 @@ def follow(
         if ended is not None:
             return Followed(last=last, ended=ended, given_up=given_up)
         effects.clock.sleep(_pause_s(last, effects.clock.now()))
+        if stop():
+            return Followed(last=last, ended=Ended.STOPPED, given_up=given_up)
 
 
 def _ended(

@@ -28,14 +28,18 @@ BACK_OFF_MAX_S = 300.0
 _PASSING = frozenset({Refusal.QUOTA, Refusal.RATE, Refusal.ACCELERATOR, Refusal.UNREACHABLE})
 
 
-def submit(
+def write_intents(
     effects: Effects, held: Held, desired: Desired, admitted: Sequence[Ticket], observation: Observation
+) -> Held:
+    """The intents of one cycle in one write; from here on a submission cannot be lost."""
+    return save(effects, held, intend(held.state, admitted, desired.by_address(), observation.at))
+
+
+def submit(
+    effects: Effects, held: Held, desired: Desired, intents: Sequence[Intent], observation: Observation
 ) -> tuple[Held, Observation, dict[str, str]]:
-    """Intents, then one create each, then what they came to; also what is live now, and what was given up and why."""
+    """One create for each written intent, and what they came to; what is live now; what was given up, and why."""
     wanted = desired.by_address()
-    state = intend(held.state, admitted, wanted, observation.at)
-    held = save(effects, held, state)
-    intents = [held.state.intents[ticket.address] for ticket in admitted]
     locations = sorted({intent.location for intent in intents})
     before = observe(effects.provider, locations, now=observation.at)
     state, given_up = held.state, {}

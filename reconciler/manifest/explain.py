@@ -69,7 +69,7 @@ def _diagnostic(one: ErrorDetails, model: type[BaseModel], origin: Origin, at: P
     if one["type"] == "string_pattern_mismatch":
         detail = entry + _misshapen(str(one["ctx"]["pattern"]), str(one["input"]))
         return error("value", f"{name} has the wrong form", detail, source)
-    return error("value", f"{name} has a value that is not allowed", entry + _not_allowed(one), source)
+    return error("value", f"{name} has a value that is not allowed", entry + _not_allowed(one, path), source)
 
 
 def _field_name(path: Path) -> str:
@@ -119,12 +119,12 @@ def _mistyped(one: ErrorDetails, path: Path) -> str:
     return f"It is {_shown(value)}."
 
 
-def _not_allowed(one: ErrorDetails) -> str:
+def _not_allowed(one: ErrorDetails, path: Path) -> str:
     kind, value, facts = one["type"], one["input"], one.get("ctx", {})
     shown = _shown(value)
     if kind == "literal_error":
         return _not_listed(value, str(facts["expected"]))
-    if kind in ("greater_than", "greater_than_equal") and value == 0:
+    if kind in ("greater_than", "greater_than_equal") and value == 0 and "simulator" not in path:
         return "Vertex AI takes 0 as not set. Remove the line to let it choose, or write a number above 0."
     if kind == "greater_than":
         return f"It is {shown}, and must be above {facts['gt']:g}."

@@ -68,7 +68,7 @@ def stack_problems(spec: Any, origin: Origin) -> Iterator[Diagnostic]:
     if isinstance(as_of, str) and re.fullmatch(DATE_PATTERN, as_of) and not _is_date(as_of):
         detail = f"There is no day {as_of}. Write a date as YYYY-MM-DD."
         yield error("value", "spec.catalogueAsOf is no date", detail, origin.source_of(("spec", "catalogueAsOf")))
-    if isinstance(endpoint, str) and (advice := _endpoint_advice(endpoint)):
+    if isinstance(endpoint, str) and endpoint and (advice := _endpoint_advice(endpoint)):
         yield error("endpoint", "spec.endpoint cannot be used", advice, origin.source_of(("spec", "endpoint")))
     if simulator is not None and endpoint != SIMULATOR:
         detail = "It says how the embedded simulator behaves. Write endpoint: simulator, or remove it."

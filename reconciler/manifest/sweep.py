@@ -40,34 +40,17 @@ def expand(
     drafts: list[Draft] = []
     for choice in itertools.product(*(range(len(values)) for values in matrix.values())):
         picked = dict(zip(matrix, choice, strict=True))
-        one, problems = _member(
-            manifest, template, labels, replace(origin, items=_items(picked, origin)), location, picked
-        )
-        drafts += [one] if one else []
+        items = {(*origin.spec, *path.split(".")): (*_MATRIX, path, index) for path, index in picked.items()}
+        values = {path: matrix[path][index] for path, index in picked.items()}
+        address = sweep_address(manifest.metadata.name, {path: _word(value) for path, value in values.items()})
+        filled = _filled(template, values, address.removeprefix(manifest.metadata.name))
+        member = replace(origin, items=items)
+        spec, problems = validate(TunedModelSpec, filled, member, origin.spec)
+        problems += spec_problems(filled, member)
+        drafts += [draft(address, spec, labels, member, location)] if spec else []
         # What is wrong with the template, or with one value, is wrong with many members: once is enough.
         found += [problem for problem in problems if problem not in found]
     return drafts, found + list(_address_problems(drafts, origin))
-
-
-def _items(picked: Mapping[str, int], origin: Origin) -> dict[Path, Path]:
-    return {(*origin.spec, *path.split(".")): (*_MATRIX, path, index) for path, index in picked.items()}
-
-
-def _member(
-    manifest: SweepManifest,
-    template: Any,
-    labels: Mapping[str, str],
-    origin: Origin,
-    location: str,
-    picked: Mapping[str, int],
-) -> tuple[Draft | None, list[Diagnostic]]:
-    values = {path: manifest.spec.matrix[path][index] for path, index in picked.items()}
-    address = sweep_address(manifest.metadata.name, {path: _word(value) for path, value in values.items()})
-    brackets = address.removeprefix(manifest.metadata.name)
-    filled = _filled(template, values, brackets)
-    spec, found = validate(TunedModelSpec, filled, origin, origin.spec)
-    found += spec_problems(filled, origin)
-    return (draft(address, spec, labels, origin, location) if spec else None), found
 
 
 def _filled(template: Any, values: Mapping[str, Any], brackets: str) -> dict[str, Any]:
@@ -94,7 +77,7 @@ def matrix_problems(matrix: Any, origin: Origin) -> Iterator[Diagnostic]:
         if path not in SWEEPABLE:
             place = origin.source_of((*_MATRIX, path))
             yield error("sweep", "A field that cannot be swept", _not_sweepable(path), place)
-        if isinstance(values, list):
+        elif isinstance(values, list):
             yield from _value_problems((*_MATRIX, path), values, origin)
     count = math.prod(len(values) for values in matrix.values() if isinstance(values, list))
     if count > SWEEP_MAX_MODELS:
@@ -110,19 +93,15 @@ def _value_problems(place: Path, values: Sequence[Any], origin: Origin) -> Itera
             detail = "A matrix holds text, numbers, true and false. Write one of these."
             yield error("sweep", "A matrix value that is no single value", detail, source)
             continue
-        first = seen.setdefault(json.dumps(canonical(_plain(value))), index)
+        first = seen.setdefault(str(_word(value)), index)
         if first != index:
             detail = f"It is already at {origin.source_of((*place, first))}. Keep one of the two."
             yield error("sweep", "A matrix value is written twice", detail, source)
 
 
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, str | int | float | bool) else str(value)
-
-
 def _not_sweepable(path: str) -> str:
     close = close_to(path, SWEEPABLE)
-    if path in EFFECTS:
+    if path in EFFECTS and path != PARENT_FINGERPRINT:
         return f"Changing {path} makes no other model, so the sweep would pay several times for one. Remove it."
     return f"“{path[:80]}” is not a field that shapes a model. " + (
         f"Did you mean {close}?" if close else f"Those are {', '.join(SWEEPABLE)}."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from reconciler.model.address import address_label
@@ -11,7 +11,7 @@ from reconciler.model.fields import PARENT_FINGERPRINT, Effect, Fields, Value, c
 from reconciler.model.job import LiveJob
 from reconciler.model.observation import Observation
 from reconciler.state.records import Attempt, Intent, Record, State, Ticket
-from reconciler.state.unseen import SETTLE_TIME, is_fresh
+from reconciler.state.unseen import is_fresh, is_settled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,23 +96,13 @@ def gather_facts(
 
     `places` are the places in the queue, from 1. Jobs known by their labels only are not decided, only found.
     """
-    index = _Index(state, observation)
     wanted = desired.by_address()
+    index = _Index(wanted, state, observation)
     moves = _pair_moves(wanted, state, index, defaults)
     sources = {new: old for old, new in moves.items()}
-    departing = _departing(wanted, state, index)
     addresses = sorted(wanted.keys() | state.records.keys() | state.intents.keys() | state.queue.keys())
     return tuple(
-        _facts_of(
-            address,
-            wanted.get(address),
-            index,
-            places=places,
-            moves=moves,
-            sources=sources,
-            departing=departing,
-            defaults=defaults,
-        )
+        _facts_of(address, wanted.get(address), index, places=places, moves=moves, sources=sources, defaults=defaults)
         for address in addresses
     )
 
@@ -120,7 +110,7 @@ def gather_facts(
 class _Index:
     """The observation, turned so that each question about one address is one look-up."""
 
-    def __init__(self, state: State, observation: Observation) -> None:
+    def __init__(self, wanted: Mapping[str, DesiredModel], state: State, observation: Observation) -> None:
         self.state = state
         self.observation = observation
         self.by_name = observation.by_name()
@@ -141,6 +131,12 @@ class _Index:
                 self.by_nonce.setdefault(job.nonce, job)
             if job.name not in named and job.nonce not in nonces:
                 self.unnamed.setdefault(job.address_label, []).append(job)
+        # What is being submitted under addresses nobody desires any more is most likely a rename under way.
+        self.departing = {
+            intent.fingerprint
+            for address, intent in state.intents.items()
+            if address not in wanted and (intent.nonce in self.by_nonce or not is_settled(intent, observation))
+        }
 
 
 def _facts_of(
@@ -151,27 +147,26 @@ def _facts_of(
     places: Mapping[str, int],
     moves: Mapping[str, str],
     sources: Mapping[str, str],
-    departing: Set[str],
     defaults: Callable[[DesiredModel], Fields],
 ) -> Facts:
     state, observation = index.state, index.observation
-    takes_back = model is not None and address not in sources
-    record = state.records.get(address) or (state.retired.get(address) if takes_back else None)
+    record = state.records.get(address)
+    if record is None and model is not None and address not in sources:
+        record = state.retired.get(address)
     intent = state.intents.get(address)
     unrecorded = _unrecorded_job(address, model, record, index)
     live = index.by_name.get(record.current.job) if record is not None else unrecorded
     models = observation.models
-    is_departing = takes_back and record is None and intent is None and model.fingerprint in departing
     return Facts(
         address=address,
         desired=model,
         record=record,
         intent=intent,
         intent_job=None if intent is None else index.by_nonce.get(intent.nonce),
-        intent_is_settled=intent is not None and observation.at - intent.written_at >= SETTLE_TIME,
+        intent_is_settled=intent is not None and is_settled(intent, observation),
         ticket=state.queue.get(address),
         place=places.get(address),
-        is_unseen=is_departing or (live is None and record is not None and is_fresh(record.current, observation)),
+        is_unseen=address not in sources and _is_unseen(model, record, live, index),
         live=live,
         unrecorded=unrecorded,
         unread=_unread_locations(model, record, intent, observation),
@@ -182,6 +177,12 @@ def _facts_of(
         model_exists=None if models is None or live is None or live.model is None else live.model in models,
         defaults={} if model is None else defaults(model),
     )
+
+
+def _is_unseen(model: DesiredModel | None, record: Record | None, live: LiveJob | None, index: _Index) -> bool:
+    if record is not None:
+        return live is None and is_fresh(record.current, index.observation)
+    return model is not None and model.fingerprint in index.departing
 
 
 def _unrecorded_job(address: str, model: DesiredModel | None, record: Record | None, index: _Index) -> LiveJob | None:
@@ -203,7 +204,9 @@ def _unrecorded_job(address: str, model: DesiredModel | None, record: Record | N
 
 def _has_model(job: LiveJob, observation: Observation) -> bool:
     """Whether it made a model that still exists, as far as anybody looked."""
-    return job.has_succeeded and job.model is not None and job.model in (observation.models or {job.model})
+    if not job.has_succeeded or job.model is None:
+        return False
+    return observation.models is None or job.model in observation.models
 
 
 def _unread_locations(
@@ -235,16 +238,6 @@ def _older_success(model: DesiredModel | None, record: Record | None, index: _In
         if attempt.fingerprint == model.fingerprint and job is not None and _has_model(job, index.observation):
             return job
     return None
-
-
-def _departing(wanted: Mapping[str, DesiredModel], state: State, index: _Index) -> frozenset[str]:
-    """Fingerprints that are being submitted under addresses nobody desires any more, most likely a rename under way."""
-    return frozenset(
-        intent.fingerprint
-        for address, intent in state.intents.items()
-        if address not in wanted
-        and (intent.nonce in index.by_nonce or index.observation.at - intent.written_at < SETTLE_TIME)
-    )
 
 
 def _pair_moves(

@@ -33,14 +33,20 @@ def make_plan(
     defaults: Callable[[DesiredModel], Fields] = lambda model: {},
     obstacles: Mapping[str, Diagnostic] | None = None,
     warnings: Iterable[Diagnostic] = (),
+    new_owner: bool = False,
 ) -> Plan:
     """The plan for a whole stack.
 
     `obstacles` maps an address to what forbids tuning it now (a retired base model); it counts only where the plan
-    would create a job. `defaults` gives the values the service fills in for fields a model does not set.
+    would create a job. `defaults` gives the values the service fills in for fields a model does not set. `new_owner`
+    lets a state begin beside another owner of the same stack name.
     """
     facts = gather_facts(desired, state, observation, places=queue_places(state.queue.values()), defaults=defaults)
     changes = tuple(_change(one, decide(one)) for one in facts)
+    namesakes = _namesakes(desired, state, observation, new_owner=new_owner)
+    if any(one.severity is Severity.ERROR for one in namesakes):
+        # One error says it for all of them; a row each would bury it.
+        changes = tuple(replace(one, diagnostics=()) if one.reason is Reason.FOREIGN else one for one in changes)
     forbidden = tuple(
         obstacles[change.address]
         for change in changes
@@ -63,7 +69,7 @@ def make_plan(
         diagnostics=(
             *_not_repeated(warnings, forbidden),
             *forbidden,
-            *_namesakes(desired, state, observation),
+            *namesakes,
             *_unread(observation),
         ),
     )
@@ -139,7 +145,7 @@ def _unmanaged(facts: Iterable[Facts], state: State, observation: Observation) -
     return tuple(sorted(job.name for job in own if job.name not in named))
 
 
-def _namesakes(desired: Desired, state: State, observation: Observation) -> tuple[Diagnostic, ...]:
+def _namesakes(desired: Desired, state: State, observation: Observation, *, new_owner: bool) -> tuple[Diagnostic, ...]:
     """A state that never applied must not start beside live jobs that another owner made for the same stack name.
 
     Most often that owner is this very stack before its state was lost, and applying would tune everything again.
@@ -159,7 +165,7 @@ def _namesakes(desired: Desired, state: State, observation: Observation) -> tupl
         f"{'bear' if count > 1 else 'bears'} the stack name {desired.stack.name}, made by "
         f"owner {', '.join(str(one) for one in others)}. This state belongs to owner {state.lineage}."
     )
-    if state.applied:
+    if state.applied or new_owner:
         return (
             Diagnostic(
                 severity=Severity.WARNING,
@@ -175,8 +181,9 @@ def _namesakes(desired: Desired, state: State, observation: Observation) -> tupl
             rule="stack-name-taken",
             summary="The stack name is taken by another owner",
             detail=f"{detail} If that was this stack before its state was lost, applying would tune everything again. "
-            "Give the stack another name, or bring the lost state file back.",
+            "Give the stack another name, begin beside it with --new-owner, or take its lineage back:",
             source=desired.stack.source,
+            command="tuneform state recover",
         ),
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from reconciler.model.fields import PARENT_FINGERPRINT, Effect, field_changes
 from reconciler.model.job import JobState, LiveJob
 from reconciler.plan import Action, Reason
@@ -63,7 +65,7 @@ def foreign(facts: Facts) -> Verdict | None:
                 "Another owner's job stands for this address",
                 f"{facts.foreign.name} bears this stack, this name and this fingerprint, but belongs to owner "
                 f"{facts.foreign.owner}. Tuning it again would be paid twice. To take it over, run:",
-                command=f"tuneform import --take-over {facts.address}",
+                command=f"tuneform import --take-over {shlex.quote(facts.address)}",
             ),
         ),
     )
@@ -112,7 +114,7 @@ def gone(facts: Facts) -> Verdict | None:
                 "A recorded job cannot be found",
                 f"{facts.record.current.job} is recorded for {facts.address}, but Vertex AI does not list it. Nothing "
                 "is tuned again unless you ask for it:",
-                command=f"tuneform retry {facts.address}",
+                command=f"tuneform retry {shlex.quote(facts.address)}",
             ),
         ),
     )
@@ -171,7 +173,7 @@ def parent_changed(facts: Facts) -> Verdict | None:
                 "The parent of a tuned model changed",
                 f"{facts.address} was tuned from an earlier {facts.desired.parent}. It is kept; set "
                 "`lifecycle.onParentChange: retrain`, or ask for this one:",
-                command=f"tuneform retry {facts.address}",
+                command=f"tuneform retry {shlex.quote(facts.address)}",
             ),
         ),
     )

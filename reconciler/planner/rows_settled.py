@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from reconciler.model.job import JobState
 from reconciler.plan import Action, Reason
 from reconciler.planner.facts import Facts
@@ -38,7 +40,7 @@ def model_gone(facts: Facts) -> Verdict | None:
                 "A tuned model is gone",
                 f"The job of {facts.address} succeeded, but its model no longer exists. Nothing is tuned again unless "
                 "you ask for it:",
-                command=f"tuneform retry {facts.address}",
+                command=f"tuneform retry {shlex.quote(facts.address)}",
             ),
         ),
     )
@@ -87,7 +89,7 @@ def succeeded(facts: Facts) -> Verdict | None:
                     "A dataset changed since it was tuned on",
                     f"{facts.address} was tuned on other bytes than its dataset holds now. It is kept. To tune it "
                     "again, set `lifecycle.onDatasetChange: retrain`, or ask for this one:",
-                    command=f"tuneform retry {facts.address}",
+                    command=f"tuneform retry {shlex.quote(facts.address)}",
                 ),
             ),
         )
@@ -127,7 +129,7 @@ def cancelled(facts: Facts) -> Verdict | None:
                 "A job was cancelled outside tuneform",
                 f"{facts.live.name} of {facts.address} was cancelled by somebody else. It is left so; to tune it "
                 "again, run:",
-                command=f"tuneform retry {facts.address}",
+                command=f"tuneform retry {shlex.quote(facts.address)}",
             ),
         ),
     )
@@ -174,7 +176,7 @@ def failed(facts: Facts) -> Verdict | None:
                 "A tuning job failed",
                 f"{facts.live.name} of {facts.address} failed. Google says: {said}\n"
                 "It stays failed until you ask for another attempt:",
-                command=f"tuneform retry {facts.address}",
+                command=f"tuneform retry {shlex.quote(facts.address)}",
             ),
         ),
     )

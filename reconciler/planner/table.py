@@ -42,6 +42,7 @@ A cancel, replace or delete of a job that is known by its labels alone becomes l
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -111,7 +112,7 @@ def _with_two_keys(facts: Facts, verdict: Verdict) -> Verdict:
                     "A job is known by its labels alone",
                     f"{verdict.job} bears the labels of {facts.address}, but this state did not make it. Confirm that "
                     "it is yours before tuneform may cancel or delete it:",
-                    command=f"tuneform import {facts.address}",
+                    command=f"tuneform import {shlex.quote(facts.address)}",
                 ),
             ),
         )

@@ -26,6 +26,7 @@ from reconciler.providers.refusals import lost, refusal_of, server_time, unreada
 READ_ATTEMPTS = 4
 FIRST_DELAY_S = 1.0
 LONGEST_DELAY_S = 30.0
+_JSON = "application/json; charset=utf-8"
 # A server that asks for a longer rest than this gets it from the caller, who has other things to do meanwhile.
 LONGEST_RETRY_AFTER_S = 60.0
 # Google's access tokens are above a hundred characters long.
@@ -115,7 +116,7 @@ class Http:
     ) -> Answer:
         host, changes = urlsplit(url).netloc, method != "GET"
         try:
-            reply = self._granted(method, url, params, content)
+            reply = self.reply(method, url, params=params, content=content)
         except Unanswered as error:
             raise lost(error, doing=doing, host=host, changes=changes) from None
         now = self._clock.now()
@@ -128,23 +129,40 @@ class Http:
             raise unreadable(str(error), status=reply.status, doing=doing, host=host, changes=changes) from None
         return Answer(document, server_time(reply) or now)
 
-    def _granted(self, method: str, url: str, params: Mapping[str, str] | None, content: bytes | None) -> Reply:
-        """The reply under a good token: one that is answered with 401 is renewed once, if it can be."""
+    def reply(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        content_type: str = _JSON,
+    ) -> Reply:
+        """The reply under a good token, whatever its status: one answered with 401 is renewed once, if it can be.
+
+        For who reads replies that are not JSON. Raises Unanswered, ApiError or CredentialsError.
+        """
         grant = self._tokens.current()
-        reply = self._sent(method, url, params, content, grant)
+        reply = self._sent(method, url, params, content, content_type, grant)
         if reply.status != 401:
             return reply
         fresh = self._tokens.renewed(grant)
-        return reply if fresh is None else self._sent(method, url, params, content, fresh)
+        return reply if fresh is None else self._sent(method, url, params, content, content_type, fresh)
 
     def _sent(
-        self, method: str, url: str, params: Mapping[str, str] | None, content: bytes | None, grant: Grant
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, str] | None,
+        content: bytes | None,
+        content_type: str,
+        grant: Grant,
     ) -> Reply:
         headers = {"authorization": f"Bearer {grant.token}"}
         if grant.quota_project is not None:
             headers["x-goog-user-project"] = grant.quota_project
         if content is not None:
-            headers["content-type"] = "application/json; charset=utf-8"
+            headers["content-type"] = content_type
         reply = self._connection.send(method, url, headers=headers, params=params, content=content)
         if reply.status < 300:
             return reply

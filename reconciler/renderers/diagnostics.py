@@ -17,7 +17,7 @@ def render_diagnostic(one: Diagnostic, style: Style) -> str:
     lines = [f"{painted} {style.bold(clean(one.summary))}"]
     if one.source is not None:
         lines.append(f"  {style.dim('at')} {clean(one.source)}")
-    lines += [f"  {clean(line)}" for line in one.detail.splitlines()]
+    lines += [f"  {part}" for line in one.detail.splitlines() for part in style.wrap(clean(line), 2)]
     if one.command is not None:
         lines += ["", f"      {style.command(one.command)}"]
     return "\n".join(lines)

@@ -35,9 +35,10 @@ _QUIET = frozenset({Reason.SUCCEEDED, Reason.IN_PROGRESS, Reason.QUEUED})
 
 def render_plan(plan: Plan, style: Style) -> str:
     """The whole plan as text, ending in its summary line."""
-    blocks = [_headline(plan, style), *_rows(plan, style), _quota(plan.quota, style)]
+    blocks = [_headline(plan, style), *_rows(plan, style), "\n".join(style.wrap(_quota(plan.quota)))]
     if plan.unknown:
-        blocks.append(style.dim("Not looked at: " + "; ".join(clean(one) for one in plan.unknown) + "."))
+        unknown = "Not looked at: " + "; ".join(clean(one) for one in plan.unknown) + "."
+        blocks.append("\n".join(style.dim(line) for line in style.wrap(unknown)))
     if plan.unmanaged:
         blocks.append(_unmanaged(plan.unmanaged))
     found = plan.all_diagnostics()
@@ -56,16 +57,35 @@ def _rows(plan: Plan, style: Style) -> list[str]:
     shown = _shown(plan.changes)
     if not shown:
         return []
-    table = columns([_cells(change, style) for change in shown], indent="  ")
     lines: list[str] = []
-    for change, line in zip(shown, table, strict=True):
-        lines.append(line)
-        lines += _details(change, style)
+    for change, row in zip(shown, _table(shown, style), strict=True):
+        lines += [*row, *_details(change, style)]
     blocks = ["\n".join(lines)]
-    hidden = [change for change in plan.changes if change not in set(shown)] if len(shown) < len(plan.changes) else []
+    addresses = {change.address for change in shown}
+    hidden = [change for change in plan.changes if change.address not in addresses]
     if hidden:
-        blocks.append(style.dim(f"  {_hidden(hidden)}"))
+        blocks += [style.dim(f"  {line}") for line in style.wrap(_hidden(hidden), 2)]
     return blocks
+
+
+def _table(shown: Sequence[Change], style: Style) -> list[list[str]]:
+    """The lines of each row: one, or two where the terminal is too narrow for one of them."""
+    heads = [_head(change, style) for change in shown]
+    tails = [(_where(change), clean(change.why)) for change in shown]
+    whole = columns(
+        [[*head, style.dim(where), why] for head, (where, why) in zip(heads, tails, strict=True)], indent="  "
+    )
+    if all(style.fits(line) for line in whole):
+        return [[line] for line in whole]
+    folded = [style.wrap("; ".join(part for part in tail if part), len(_UNDER)) for tail in tails]
+    return [
+        [head, *(style.dim(_UNDER + line) for line in lines)]
+        for head, lines in zip(columns(heads, indent="  "), folded, strict=True)
+    ]
+
+
+# Puts what belongs to a row under its address.
+_UNDER = " " * 7
 
 
 def _shown(changes: Sequence[Change]) -> Sequence[Change]:
@@ -84,16 +104,13 @@ def _hidden(hidden: Sequence[Change]) -> str:
     return f"and {', '.join(parts)}; `--json` has them all"
 
 
-def _cells(change: Change, style: Style) -> list[str]:
+def _head(change: Change, style: Style) -> list[str]:
     paint = _painter(change, style)
-    where = ", ".join(clean(one) for one in (change.base_model, change.location) if one)
-    return [
-        paint(f"{change.action.sign:>3}"),
-        paint(clean(change.address)),
-        _WORDS[change.action],
-        style.dim(where),
-        clean(change.why),
-    ]
+    return [paint(f"{change.action.sign:>3}"), paint(clean(change.address)), _WORDS[change.action]]
+
+
+def _where(change: Change) -> str:
+    return ", ".join(clean(one) for one in (change.base_model, change.location) if one)
 
 
 def _painter(change: Change, style: Style) -> Callable[[str], str]:
@@ -109,19 +126,25 @@ def _painter(change: Change, style: Style) -> Callable[[str], str]:
 
 
 def _details(change: Change, style: Style) -> list[str]:
+    fields = [one for one in change.field_changes if _is_worth_a_line(one)]
     rows = [
-        [
-            clean(one.path),
-            f"{_value(one.before)} -> {_value(one.after)}",
-            style.dim(_EFFECT_WORDS[one.effect]),
-        ]
-        for one in change.field_changes
-        if _is_worth_a_line(one)
+        [clean(one.path), f"{_value(one.before)} -> {_value(one.after)}", style.dim(_EFFECT_WORDS[one.effect])]
+        for one in fields
     ]
-    lines = columns(rows, indent="        ")
+    lines = columns(rows, indent=_UNDER)
+    if not all(style.fits(line) for line in lines):
+        lines = [line for one in fields for line in _folded(one, style)]
     if change.job is not None and change.action is not Action.LEAVE:
-        lines.append(style.dim(f"        {short(change.job)}"))
+        lines.append(style.dim(f"{_UNDER}{short(change.job)}"))
     return lines
+
+
+def _folded(one: FieldChange, style: Style) -> list[str]:
+    return [
+        f"{_UNDER}{clean(one.path)}  {style.dim(_EFFECT_WORDS[one.effect])}",
+        f"{_UNDER}     {_value(one.before)}",
+        f"{_UNDER}  -> {_value(one.after)}",
+    ]
 
 
 def _is_worth_a_line(one: FieldChange) -> bool:
@@ -134,7 +157,7 @@ def _value(value: Value) -> str:
     return clean(value) if isinstance(value, str) else clean(repr(value)).replace("'", '"')
 
 
-def _quota(quota: QuotaView, style: Style) -> str:
+def _quota(quota: QuotaView) -> str:
     limit = "unknown" if quota.limit is None else plural(quota.limit, "slot")
     parts = [f"{quota.own_active} used by this stack"]
     if quota.intents:
@@ -156,16 +179,27 @@ def _unmanaged(names: Sequence[str]) -> str:
 
 
 def summary_line(plan: Plan) -> str:
-    """`Plan: 2 to tune, 1 to replace, 14 unchanged.`"""
+    """`Plan: 2 to tune, 1 to replace, 1 failed, 14 as declared.`"""
     counts = plan.counts()
     parts = [
         f"{counts[action]} to {_WORDS[action]}" for action in Action if action is not Action.LEAVE and counts[action]
     ]
-    queued = sum(1 for change in plan.changes if change.reason is Reason.QUEUED)
-    left = counts[Action.LEAVE] - queued
-    if not parts:
-        extra = f", {queued} queued" if queued else ""
-        return f"No changes: {plural(left, 'model')} as declared{extra}." if plan.complete else "No changes planned."
-    tail = [f"{queued} queued"] if queued else []
-    tail += [f"{left} unchanged"] if left else []
-    return f"Plan: {', '.join(parts + tail)}."
+    left = Counter(_left_word(change.reason) for change in plan.changes if change.action is Action.LEAVE)
+    as_declared = left.pop(_AS_DECLARED, 0)
+    rest = [f"{count} {word}" for word, count in sorted(left.items())]
+    if parts:
+        tail = [f"{as_declared} {_AS_DECLARED}"] if as_declared else []
+        return f"Plan: {', '.join(parts + rest + tail)}."
+    if not plan.complete:
+        return "No changes planned, and not everything could be read."
+    models = f"{plural(as_declared, 'model')} {_AS_DECLARED}"
+    return f"No changes: {', '.join([models, *rest])}."
+
+
+def _left_word(reason: Reason) -> str:
+    if reason in (Reason.SUCCEEDED, Reason.SAME_SPEC):
+        return _AS_DECLARED
+    return "running" if reason is Reason.IN_PROGRESS else reason.value.replace("_", " ")
+
+
+_AS_DECLARED = "as declared"

@@ -9,35 +9,48 @@ from datetime import datetime
 from reconciler.events import Event, Kind
 from reconciler.model.job import LiveJob
 from reconciler.plan import QuotaView
-from reconciler.renderers.text import Style, clean, columns, duration, instant, short
+from reconciler.renderers.text import Style, clean, columns, cut, duration, instant, short
 from reconciler.status import ModelStatus, Phase
 
 _GOOD = frozenset({Phase.SUCCEEDED})
 _BAD = frozenset({Phase.FAILED, Phase.GONE})
-_BUSY = frozenset({Phase.RUNNING, Phase.PENDING, Phase.SUBMITTING})
+_BUSY = frozenset({Phase.RUNNING, Phase.PENDING, Phase.SUBMITTING, Phase.CANCELLING})
+# Nothing more will happen to these by themselves, and nothing is wrong with them.
+SETTLED = frozenset({Phase.SUCCEEDED, Phase.CANCELLED, Phase.NOT_STARTED})
 
 
-def render_status(found: Sequence[ModelStatus], now: datetime, style: Style) -> str:
-    """Each model with its job, model, endpoint and experiment, as Google's own samples print them after a job."""
-    if not found:
+def render_status(
+    found: Sequence[ModelStatus], now: datetime, style: Style, *, counted: Sequence[ModelStatus] | None = None
+) -> str:
+    """Each model with its job, model, endpoint and experiment, as Google's own samples print them after a job.
+
+    `counted` are the models that the last line counts, where these are more than the ones shown.
+    """
+    counted = found if counted is None else counted
+    if not counted:
         return "Nothing is declared and nothing is recorded."
-    blocks = ["\n".join(_block(one, now, style)) for one in found]
-    return "\n".join([*blocks, "", style.bold(phase_line(found))])
+    blocks = [line for one in found for line in _block(one, now, style)]
+    if any("…/" in line for line in blocks):
+        blocks += ["", style.dim("… stands for what does not fit; `tuneform status --json` has names whole.")]
+    return "\n".join([*blocks, *([""] if blocks else []), style.bold(phase_line(counted))])
 
 
 def _block(one: ModelStatus, now: datetime, style: Style) -> list[str]:
-    head = f"{_painter(one.phase, style)(one.phase.value):{_WIDTH + _colour_len(style)}}"
-    notes = [note for note in (progress_note(one, now), _aside(one)) if note]
-    lines = [f"{head}  {style.bold(clean(one.address))}  {style.dim('; '.join(notes))}".rstrip()]
-    rows = [[label, clean(value)] for label, value in _outputs(one)]
-    return lines + columns(rows, indent=" " * (_WIDTH + 2))
+    phase = one.phase.value
+    head = f"{_painter(one.phase, style)(phase)}{' ' * (_WIDTH - len(phase))}  {style.bold(clean(one.address))}"
+    notes = "; ".join(note for note in (progress_note(one, now), _aside(one)) if note)
+    lines = [f"{head}  {style.dim(notes)}"] if notes else [head]
+    if not style.fits(lines[0]):
+        lines = [head, *(style.dim(_UNDER + line) for line in style.wrap(notes, len(_UNDER)))]
+    taken = len(_UNDER) + _LABEL_WIDTH
+    rows = [[label, style.name(clean(value), taken)] for label, value in _outputs(one)]
+    rows += [["" if at else "error", line] for at, line in enumerate(style.wrap(error_text(one), taken))]
+    return lines + columns([row for row in rows if row[1]], indent=_UNDER)
 
 
 _WIDTH = max(len(phase.value) for phase in Phase)
-
-
-def _colour_len(style: Style) -> int:
-    return len(style.green("x")) - 1
+_UNDER = " " * (_WIDTH + 2)
+_LABEL_WIDTH = len("experiment") + 2
 
 
 def _painter(phase: Phase, style: Style) -> Callable[[str], str]:
@@ -53,8 +66,6 @@ def _outputs(one: ModelStatus) -> list[tuple[str, str]]:
     if job is None:
         return [("job", one.job_name)] if one.job_name is not None else []
     rows = [("job", job.name), ("model", job.model), ("endpoint", job.endpoint), ("experiment", job.experiment)]
-    if job.error is not None:
-        rows.append(("error", f"{job.error.message} (code {job.error.code})"))
     return [(label, value) for label, value in rows if value]
 
 
@@ -62,6 +73,12 @@ def _aside(one: ModelStatus) -> str:
     parts = [] if one.is_desired else ["not in the manifests"]
     parts += ["the manifest changed since"] if one.changed else []
     return ", ".join(parts)
+
+
+def error_text(one: ModelStatus) -> str:
+    """Why its job failed, in Google's words; empty where it did not."""
+    error = None if one.job is None else one.job.error
+    return "" if error is None else f"{clean(error.message)} (code {error.code})"
 
 
 def progress_note(one: ModelStatus, now: datetime) -> str:
@@ -73,26 +90,19 @@ def progress_note(one: ModelStatus, now: datetime) -> str:
     if job is None:
         return ""
     if one.phase in (Phase.PENDING, Phase.RUNNING):
-        return ", ".join(part for part in (_phase_word(job), _epochs(job), _running_for(job, now)) if part)
+        return ", ".join(part for part in (*_progress(job), duration(now - (job.started_at or job.created_at))) if part)
     if job.started_at is not None and job.ended_at is not None:
         return f"took {duration(job.ended_at - job.started_at)}"
     return ""
 
 
-def _phase_word(job: LiveJob) -> str:
-    return "" if job.phase is None else clean(job.phase.removeprefix("TUNING_JOB_STATE_").replace("_", " ").lower())
-
-
-def _epochs(job: LiveJob) -> str:
+def _progress(job: LiveJob) -> tuple[str, str]:
+    word = "" if job.phase is None else clean(job.phase.removeprefix("TUNING_JOB_STATE_").replace("_", " ").lower())
     wanted = job.fields.get("hyperParameters.epochCount")
     if job.completed_epoch_count is None or wanted is None:
-        return ""
-    return f"epoch {job.completed_epoch_count} of {clean(wanted)}"
-
-
-def _running_for(job: LiveJob, now: datetime) -> str:
-    since = job.started_at or job.created_at
-    return duration(now - since)
+        return word, ""
+    # Who counts epochs is tuning.
+    return "" if word == "tuning" else word, f"epoch {job.completed_epoch_count} of {clean(wanted)}"
 
 
 def phase_line(found: Sequence[ModelStatus]) -> str:
@@ -103,14 +113,24 @@ def phase_line(found: Sequence[ModelStatus]) -> str:
 
 
 def render_progress(
-    found: Sequence[ModelStatus], quota: QuotaView, now: datetime, style: Style, width: int
+    found: Sequence[ModelStatus], quota: QuotaView, now: datetime, style: Style, *, rows: int
 ) -> list[str]:
-    """The lines of the live view: a bar of slots, then a row for each model, cut to the width of the terminal."""
-    rows = [
+    """The lines of the live view, none wider than the terminal: the slots, a row for each model at work, the counts.
+
+    At most `rows` models are shown: what runs, then the queue by place, then what failed.
+    """
+    busy = sorted((one for one in found if one.phase not in SETTLED), key=_interest)[:rows]
+    table = [
         [_painter(one.phase, style)(one.phase.value), clean(one.address), style.dim(progress_note(one, now))]
-        for one in found
+        for one in busy
     ]
-    return [f"{instant(now)}   {slots_line(quota)}", *(_cut(line, width) for line in columns(rows, indent="  "))]
+    lines = [f"{instant(now)}   {slots_line(quota)}", *columns(table, indent="  "), f"  {phase_line(found)}"]
+    return lines if style.width is None else [cut(line, style.width) for line in lines]
+
+
+def _interest(one: ModelStatus) -> tuple[int, int, str]:
+    rank = 0 if one.phase in _BUSY else 1 if one.phase is Phase.QUEUED else 2
+    return rank, one.place or 0, one.address
 
 
 def slots_line(quota: QuotaView) -> str:
@@ -120,23 +140,6 @@ def slots_line(quota: QuotaView) -> str:
     own, others = quota.own_active + quota.intents, quota.foreign_active
     bar = ("#" * own + "o" * others + "." * max(0, quota.limit - own - others))[:40]
     return f"slots [{bar}] {own + others} of {quota.limit} used" + (f", {others} by others" if others else "")
-
-
-def _cut(line: str, width: int) -> str:
-    """The line in at most `width` characters; colour is closed where it is cut."""
-    count, inside = 0, False
-    kept: list[str] = []
-    for one in line:
-        if one == "\x1b":
-            inside = True
-        if not inside:
-            count += 1
-            if count > width:
-                return "".join(kept) + "\x1b[0m" if "\x1b" in line else "".join(kept)
-        kept.append(one)
-        if inside and one == "m":
-            inside = False
-    return line
 
 
 _MARKS = {
@@ -156,7 +159,20 @@ _MARKS = {
 
 
 def render_event(event: Event, style: Style) -> str:
-    """One timestamped line."""
-    job = f"  {short(event.job)}" if event.job is not None else ""
-    at = style.dim(f"{event.at:%H:%M:%S}")
-    return f"{at} {_MARKS[event.kind]} {clean(event.address)}: {clean(event.text)}{style.dim(job)}"
+    """One timestamped line; where it does not fit, without its job, and folded under itself."""
+    at, mark = style.dim(f"{event.at:%H:%M:%S}"), _MARKS[event.kind]
+    text = f"{clean(event.address)}: {clean(event.text)}"
+    whole = f"{at} {mark} {text}" + (style.dim(f"  {short(event.job)}") if event.job is not None else "")
+    if style.fits(whole):
+        return whole
+    under = " " * len("00:00:00 + ")
+    first, *rest = style.wrap(text, len(under))
+    return "\n".join([f"{at} {mark} {first}", *(f"{under}{line}" for line in rest)])
+
+
+def phase_event(one: ModelStatus, at: datetime) -> Event:
+    """That a model has come to its phase."""
+    note, error = progress_note(one, at), error_text(one) if one.phase in _BAD else ""
+    text = one.phase.value + (f" ({note})" if note else "") + (f": {error}" if error else "")
+    job = None if one.job is None else one.job.name
+    return Event(at=at, kind=Kind.PHASE, address=one.address, text=text, job=job)

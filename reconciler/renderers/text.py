@@ -47,28 +47,26 @@ class Style:
         """Whether the line stays on one row of the terminal."""
         return self.width is None or visible_len(line) <= self.width
 
-    def wrap(self, text: str, *, first: str = "", hang: str = "") -> list[str]:
-        """The text in lines that fit, broken at spaces; `first` starts the first line, `hang` every other."""
-        whole = f"{first}{text}"
-        if self.width is None or self.fits(whole):
-            return [whole]
-        lines, line = [], first
-        for word in text.split(" "):
-            if line.strip() and line != first and visible_len(f"{line} {word}") > self.width:
-                lines.append(line)
-                line = f"{hang}{word}"
+    def wrap(self, text: str, taken: int = 0) -> list[str]:
+        """The text in lines that fit beside `taken` columns, broken at spaces; its own indent is kept on every line."""
+        if self.width is None or visible_len(text) + taken <= self.width:
+            return [text]
+        words = text.lstrip(" ")
+        indent = text[: len(text) - len(words)]
+        lines: list[str] = []
+        for word in words.split(" "):
+            if lines and visible_len(f"{lines[-1]} {word}") + taken <= self.width:
+                lines[-1] += f" {word}"
             else:
-                line = f"{line}{word}" if line in (first, hang) else f"{line} {word}"
-        return [*lines, line]
+                lines.append(indent + word)
+        return lines
 
-    def name(self, name: str, room_taken: int) -> str:
-        """A resource name, without its first segments where it would not fit beside `room_taken` columns."""
-        if self.width is None:
-            return name
-        room = self.width - room_taken
-        while visible_len(name) > room and "/" in name.removeprefix("…/"):
-            name = "…/" + name.removeprefix("…/").partition("/")[2]
-        return name
+    def name(self, name: str, taken: int) -> str:
+        """A resource name; where it does not fit beside `taken` columns, … stands for its first segments."""
+        rest = name
+        while self.width is not None and "/" in rest and visible_len(_elided(rest, name)) + taken > self.width:
+            rest = rest.partition("/")[2]
+        return _elided(rest, name)
 
     def command(self, command: str) -> str:
         """The command to copy, complete."""
@@ -101,6 +99,10 @@ class Style:
     def cyan(self, text: str) -> str:
         """Cyan, for what is taken over."""
         return self.paint("36", text)
+
+
+def _elided(rest: str, name: str) -> str:
+    return name if rest == name else f"…/{rest}"
 
 
 def columns(rows: Sequence[Sequence[str]], *, gap: str = "  ", indent: str = "") -> list[str]:

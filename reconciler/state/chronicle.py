@@ -1,4 +1,4 @@
-"""Writes the history of one run as it happens: lines are kept until the next flush, which comes before each state write.
+"""Writes the history of one run as it happens; lines are kept until the next flush, which precedes each state write.
 
 So a state never claims what the history does not tell. Does I/O through the stores it is given.
 """
@@ -35,7 +35,7 @@ class NoChronicle:
 
 
 class RunChronicle:
-    """The history of one run in one document of its own. `open_run` gives the place of a run's document by its number."""
+    """The history of one run, in a document of its own. `open_run` gives the place of a run's document by number."""
 
     def __init__(self, open_run: Callable[[int], StateStore], covered: Head | None) -> None:
         self._open_run = open_run
@@ -53,7 +53,7 @@ class RunChronicle:
         self._pending.append(entry)
 
     def flush(self) -> str | None:
-        """Write what was added; the head after it. Raises StateError when it cannot be written or the chain is broken."""
+        """Write what was added; the head after it. Raises StateError when it cannot be written or followed."""
         if not self._pending:
             return None if self._head is None else str(self._head)
         store = self._begun()

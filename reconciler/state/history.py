@@ -2,7 +2,8 @@
 
 One document per run, numbered from 1, one JSON object per line. Each line holds the digest of the line before it, and
 the first line of a run that of the last line of the run before. A changed, dropped or swapped line therefore breaks the
-chain; a cut tail does not, and is found only against a head that was kept elsewhere: in the state, or printed by an apply.
+chain; a cut tail does not, and is found only against a head that was kept elsewhere: in the state, or printed by an
+apply.
 """
 
 from __future__ import annotations
@@ -144,9 +145,7 @@ def verify(runs: Sequence[str], *, covered: Head | None, expected: Head | None =
             found.append(Head(run=run, digest=line.digest))
     for head, owner in ((covered, "the state"), (expected, "you")):
         if head is not None and head not in found:
-            problems.append(
-                f"the line that {owner} holds as its head, {head}, is not there: the tail was cut or rewritten"
-            )
+            problems.append(f"the head that {owner} named, {head}, is not there: the tail was cut or rewritten")
     return Verified(
         problems=tuple(problems),
         lines=len(found),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from reconciler.model.observation import Observation
-from reconciler.state.records import Attempt, State
+from reconciler.state.records import Attempt, Intent, State
 
 # How long a job may be missing from the lists before we believe that it is not there.
 SETTLE_TIME = timedelta(minutes=5)
@@ -22,6 +22,11 @@ def unseen_attempts(state: State, observation: Observation) -> dict[str, Attempt
         for address, record in state.records.items()
         if record.current.job not in listed and is_fresh(record.current, observation)
     }
+
+
+def is_settled(intent: Intent, observation: Observation) -> bool:
+    """Whether the intent is so old that its job, had it been made, would be listed."""
+    return observation.at - intent.written_at >= SETTLE_TIME
 
 
 def is_fresh(attempt: Attempt, observation: Observation) -> bool:

@@ -51,6 +51,13 @@ def the_one(*texts: str) -> tuple[str, int, int, str]:
     return one.rule, one.source.line, one.source.column, f"{one.summary}. {one.detail}"
 
 
+def column_of(line: str) -> int:
+    """The column of the key that a line of a spec is about: the inner one of a mapping in braces that is a field's."""
+    outer, _, rest = line.partition(": ")
+    nested = outer in ("hyperParameters", "encryptionSpec", "lifecycle") and rest.startswith("{")
+    return line.index("{") + 4 if nested else 3
+
+
 UNKNOWN = [
     ("training_dataset_uri: x", "Write trainingDatasetUri."),
     ("TrainingDatasetURI: x", "Write trainingDatasetUri."),
@@ -90,13 +97,8 @@ UNKNOWN = [
 @pytest.mark.parametrize(("line", "advice"), UNKNOWN)
 def test_an_unknown_field_is_told_with_what_was_meant(line: str, advice: str) -> None:
     """An unknown key is an error at the key, with the field that was probably meant."""
-    column = (
-        3
-        if "{" not in line or line.split("{")[0] not in ("hyperParameters: ", "lifecycle: ", "encryptionSpec: ")
-        else line.index("{") + 4
-    )
     rule, at_line, at_column, detail = the_one(f"{STACK}{HEAD}{SPEC}  {line}\n")
-    assert ("manifest-unknown-field", AFTER, column) == (rule, at_line, at_column)
+    assert ("manifest-unknown-field", AFTER, column_of(line)) == (rule, at_line, at_column)
     assert advice in detail
 
 
@@ -164,13 +166,11 @@ WRONG_VALUES = [
 @pytest.mark.parametrize(("line", "advice"), WRONG_VALUES)
 def test_a_wrong_value_is_told_with_what_to_write(line: str, advice: str) -> None:
     """A value that a field does not take is an error at the field, in words, with what it takes."""
-    text = SPEC if not line.startswith("baseModel") else SPEC.split("\n")[1] + "\n"
-    outer, _, rest = line.partition(": ")
-    inner = outer in ("hyperParameters", "encryptionSpec", "lifecycle") and rest.startswith("{")
-    at_line = AFTER - 1 if line.startswith("baseModel") else AFTER
+    own_model = line.startswith("baseModel")
+    text = SPEC.splitlines(True)[1] if own_model else SPEC
     rule, *place, detail = the_one(f"{STACK}{HEAD}{text}  {line}\n")
     assert rule in ("manifest-type", "manifest-value")
-    assert [at_line, line.index("{") + 4 if inner else 3] == place
+    assert [AFTER - own_model, column_of(line)] == place
     assert advice in detail
 
 
@@ -237,7 +237,7 @@ def test_a_signature_is_not_repeated() -> None:
 BETWEEN_FIELDS = [
     (
         "both models",
-        f"{SPEC}  preTunedModel: {{address: x}}\n",
+        f"{SPEC}  preTunedModel: {{tunedModelName: projects/p/locations/l/models/1}}\n",
         "conflict",
         3,
         3,
@@ -256,7 +256,7 @@ BETWEEN_FIELDS = [
     (
         "two parents",
         "  trainingDatasetUri: gs://bucket/a\n  preTunedModel:\n    tunedModelName: projects/p/locations/l/models/1\n"
-        "    address: x\n",
+        "    address: other\n" + HEAD.replace("intent", "other") + SPEC,
         "conflict",
         3,
         5,
@@ -301,7 +301,7 @@ BETWEEN_FIELDS = [
         SPEC.split("\n")[1] + "\n  preTunedModel: {tunedModelName: projects/p/locations/l/models/1, checkpointId: 3}\n",
         "type",
         2,
-        67,
+        68,
         'Write it in quotes: "3".',
     ),
     (
@@ -346,17 +346,17 @@ def test_a_name_fits_everywhere(name: str, advice: str) -> None:
 
 
 LABELS = [
-    ("{Team: a}", 33, "“Team”: It is “Team”. Use small letters"),
-    ("{1a: a}", 33, "“1a”: It is “1a”. Use small letters"),
-    ("{team: A}", 33, "“team”: It is “A”. Use small letters"),
-    ("{team: 7}", 33, '“team”: 7 without quotes is not text. Write it in quotes: "7".'),
-    ("{ok: a, team: [a]}", 40, "“team”: It is a list."),
-    (f"{{team: {'a' * 64}}}", 33, "at most 63"),
-    ("{managed-by: me}", 33, "“managed-by” is tuneform's own. Rename it."),
-    ("{ok: a, tuneform-owner: me}", 40, "“tuneform-owner” is tuneform's own."),
-    ("{google-x: me}", 33, "“google-x” is reserved by Google."),
-    ("[team]", 25, "must be a mapping"),
-    ("{" + ", ".join(f"k{index}: v" for index in range(USER_LABELS_MAX_COUNT + 1)) + "}", 25, "at most 57"),
+    ("{Team: a}", 35, "“Team”: It is “Team”. Use small letters"),
+    ("{1a: a}", 35, "“1a”: It is “1a”. Use small letters"),
+    ("{team: A}", 35, "“team”: It is “A”. Use small letters"),
+    ("{team: 7}", 35, '“team”: 7 without quotes is not text. Write it in quotes: "7".'),
+    ("{ok: a, team: [a]}", 42, "“team”: It is a list."),
+    (f"{{team: {'a' * 64}}}", 35, "at most 63"),
+    ("{managed-by: me}", 35, "“managed-by” is tuneform's own. Rename it."),
+    ("{ok: a, tuneform-owner: me}", 42, "“tuneform-owner” is tuneform's own."),
+    ("{google-x: me}", 35, "“google-x” is reserved by Google."),
+    ("[team]", 26, "must be a mapping"),
+    ("{" + ", ".join(f"k{index}: v" for index in range(USER_LABELS_MAX_COUNT + 1)) + "}", 26, "at most 57"),
 ]
 
 
@@ -369,6 +369,7 @@ def test_labels_are_the_users_own(labels: str, column: int, advice: str) -> None
     assert advice in detail
 
 
+OTHER = HEAD.removeprefix("---\n").replace("intent", "other")
 DOCUMENTS = [
     ("a list", "- a\n", 1, 1, "A manifest is a mapping"),
     ("text", "hello\n", 1, 1, "A manifest is a mapping"),
@@ -379,20 +380,20 @@ DOCUMENTS = [
     ("near kind", "apiVersion: tuneform/v1\nkind: tuned_model\n", 2, 1, "Did you mean TunedModel?"),
     ("kind of a wrong type", "apiVersion: tuneform/v1\nkind: [Stack]\n", 2, 1, "is not one."),
     ("no kind, refused", "apiVersion: tuneform/v1\nkind: no\n", 2, 7, "truth value"),
-    ("unknown key", HEAD[4:] + SPEC + "status: {}\n", 7, 1, "Its fields are apiVersion, kind, metadata, spec."),
-    ("spec's key on top", HEAD[4:] + SPEC + "location: x\n", 7, 1, "It belongs elsewhere: spec.location."),
+    ("unknown key", OTHER + SPEC + "status: {}\n", 7, 1, "Its fields are apiVersion, kind, metadata, spec."),
+    ("spec's key on top", OTHER + SPEC + "location: x\n", 7, 1, "It belongs elsewhere: spec.location."),
     ("no metadata", "apiVersion: tuneform/v1\nkind: TunedModel\nspec:\n" + SPEC, 1, 1, "metadata is missing"),
-    ("no name", (HEAD[4:] + SPEC).replace("{name: intent}", "{}"), 3, 1, "metadata.name is missing"),
-    ("metadata as text", (HEAD[4:] + SPEC).replace("{name: intent}", "intent"), 3, 1, "metadata must be a mapping"),
+    ("no name", (OTHER + SPEC).replace("{name: other}", "{}"), 3, 1, "metadata.name is missing"),
+    ("metadata as text", (OTHER + SPEC).replace("{name: other}", "intent"), 3, 1, "metadata must be a mapping"),
     (
         "unknown in metadata",
-        (HEAD[4:] + SPEC).replace("intent}", "intent, annotations: {}}"),
+        (OTHER + SPEC).replace("other}", "other, annotations: {}}"),
         3,
         25,
         "not a field of metadata",
     ),
-    ("no spec", "\n".join(HEAD.split("\n")[1:4]) + "\n", 1, 1, "spec is missing"),
-    ("spec as text", "\n".join(HEAD.split("\n")[1:4]) + "\nspec: x\n", 4, 1, "spec must be a mapping"),
+    ("no spec", OTHER.partition("spec")[0], 1, 1, "spec is missing"),
+    ("spec as text", OTHER.replace("spec:", "spec: x"), 4, 1, "spec must be a mapping"),
 ]
 
 
@@ -516,7 +517,11 @@ def test_what_may_be_in_an_unread_document_is_not_missed(broken: str) -> None:
 
 def test_a_name_is_declared_once() -> None:
     """A second model of one name is told at its name, with the place of the first, whatever its kind."""
-    sweep = "apiVersion: tuneform/v1\nkind: Sweep\nmetadata: {name: intent}\nspec:\n  template: {baseModel: x, trainingDatasetUri: gs://bucket/b}\n  matrix: {hyperParameters.epochCount: [1]}\n"
+    sweep = (
+        "apiVersion: tuneform/v1\nkind: Sweep\nmetadata: {name: intent}\nspec:\n"
+        "  template: {baseModel: x, trainingDatasetUri: gs://bucket/b}\n"
+        "  matrix: {hyperParameters.epochCount: [1]}\n"
+    )
     (one,) = problems(STACK + HEAD + SPEC, sweep)
     assert ("manifest-duplicate-name", Source("manifests/b.yaml", 3, 12)) == (one.rule, one.source)
     assert "manifests/a.yaml:10:12" in one.detail
