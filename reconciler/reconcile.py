@@ -64,8 +64,11 @@ def _refuse_foreign(what: str, recorded: str, asked: str, where: str) -> None:
 
 
 def look(effects: Effects) -> Observation:
-    """One look at every location that shares the quota. I/O by the provider."""
-    return observe(effects.provider, effects.locations, now=effects.clock.now())
+    """One look at every location that shares the quota. I/O by the provider.
+
+    Raises ApiError where not one location answers: then it is not a location that is away, but the service or the way.
+    """
+    return observe(effects.provider, effects.locations, now=effects.clock.now(), some_must_answer=True)
 
 
 def plan_stack(
@@ -149,7 +152,7 @@ def _as_retry(change: Change, state: State) -> Change:
     if change.action in (Action.CREATE, Action.REPLACE):
         return change
     record = state.records.get(change.address) or state.retired.get(change.address)
-    made = 0 if record is None or change.fingerprint is None else len(record.attempts_of(change.fingerprint))
+    made = 0 if record is None or change.fingerprint is None else record.attempts_made(change.fingerprint)
     return replace(
         change,
         action=Action.CREATE,

@@ -10,7 +10,7 @@ from reconciler.errors import StateError, UsageError
 from reconciler.model.address import address_label
 from reconciler.model.desired import Desired, DesiredModel, Stack
 from reconciler.model.fields import Fields, fingerprint
-from reconciler.model.job import LiveJob
+from reconciler.model.job import JobState, LiveJob
 from reconciler.planner.facts import is_same_spec
 from reconciler.state.records import Attempt, Because, Origin, Record, State
 
@@ -33,17 +33,32 @@ def recover_state(
     nothing of them is cancelled or deleted until it is imported.
     """
     wanted = {address_label(model.address): model for model in desired.models}
+    own = [job for job in jobs if job.owner == owner and job.stack == stack.name]
+    surplus = _cancelled_duplicates(own)
     records: dict[str, Record] = {}
-    for job in sorted(jobs, key=lambda one: (one.created_at, one.name)):
-        if job.owner != owner or job.stack != stack.name or job.address_label is None:
+    # A cancelled duplicate comes first, so that it never stands for the address in place of the job that was kept.
+    for job in sorted(own, key=lambda one: (one.name not in surplus, one.created_at, one.name)):
+        if job.address_label is None:
             continue
         model = wanted.get(job.address_label)
         address = job.address_label if model is None else model.address
         attempts = records[address].attempts if address in records else ()
-        records[address] = Record(address=address, attempts=(*attempts, _attempt(job, model, Origin.LABEL, now)))
+        attempt = _attempt(job, model, Origin.LABEL, now)
+        if job.name in surplus:
+            attempt = replace(attempt, because=Because.DUPLICATE)
+        records[address] = Record(address=address, attempts=(*attempts, attempt))
     return State(
         lineage=owner, stack=stack.name, project=stack.project, endpoint=endpoint, applied=True, records=records
     )
+
+
+def _cancelled_duplicates(jobs: Iterable[LiveJob]) -> frozenset[str]:
+    """The jobs that were cancelled, or are being, while another one of the same submission was not."""
+    ended: dict[bool, list[LiveJob]] = {True: [], False: []}
+    for job in jobs:
+        ended[job.is_cancelling or job.state == JobState.CANCELLED].append(job)
+    kept = {job.nonce for job in ended[False] if job.nonce is not None}
+    return frozenset(job.name for job in ended[True] if job.nonce in kept)
 
 
 def _attempt(job: LiveJob, model: DesiredModel | None, origin: Origin, now: datetime) -> Attempt:
@@ -59,7 +74,7 @@ def _attempt(job: LiveJob, model: DesiredModel | None, origin: Origin, now: date
         fields=model.fields if same and model is not None else {},
         nonce=job.nonce,
         # Who cancelled it is not on its labels. As asked for by a person it stays cancelled until somebody retries.
-        because=Because.REQUESTED if job.state == "JOB_STATE_CANCELLED" else None,
+        because=Because.REQUESTED if job.state == JobState.CANCELLED else None,
         ended_as=None if job.is_active else job.state,
         billable_token_count=job.billable_token_count,
     )
@@ -85,6 +100,8 @@ def import_named(model: DesiredModel, state: State, jobs: Mapping[str, LiveJob],
         raise UsageError(
             "The job is recorded already", f"{found[0].name} stands for {holder}. See `tuneform state mv`."
         )
+    if holder is not None and state.records[holder].current.job == found[0].name:
+        return Import(address=model.address, job=found[0], confirms=True)
     if not found[0].is_active and not found[0].has_succeeded:
         raise UsageError("The job made no model", f"{found[0].name} ended as {found[0].state}.")
     if not _is_candidate(model, found[0], defaults) and found[0].fingerprint != model.fingerprint:
@@ -96,6 +113,15 @@ def import_named(model: DesiredModel, state: State, jobs: Mapping[str, LiveJob],
     return Import(address=model.address, job=found[0])
 
 
+def find_confirmations(state: State, jobs: Mapping[str, LiveJob], address: str | None) -> tuple[Import, ...]:
+    """The live jobs that the state knows by their labels alone, declared still or not; of one address where given."""
+    return tuple(
+        Import(address=record.address, job=jobs[record.current.job], confirms=True)
+        for record in state.records.values()
+        if address in (None, record.address) and record.current.origin is Origin.LABEL and record.current.job in jobs
+    )
+
+
 def find_imports(
     models: Iterable[DesiredModel],
     state: State,
@@ -104,7 +130,7 @@ def find_imports(
     take_over: bool,
     defaults: Callable[[DesiredModel], Fields],
 ) -> tuple[Import, ...]:
-    """For each model the job that can stand for it: what labels already say, else one that ran with its values.
+    """For each model without a record the job that can stand for it: one that bears its labels or ran with its values.
 
     Jobs of other tuneform owners count only with `take_over`. Of several the newest that succeeded is taken, else the
     newest that runs; no job is taken twice.
@@ -112,11 +138,7 @@ def find_imports(
     taken = {attempt.job for record in state.records.values() for attempt in record.attempts}
     found = []
     for model in models:
-        record = state.records.get(model.address)
-        if record is not None:
-            job = jobs.get(record.current.job)
-            if record.current.origin is Origin.LABEL and job is not None:
-                found.append(Import(address=model.address, job=job, confirms=True))
+        if model.address in state.records:
             continue
         candidates = [
             job
@@ -164,9 +186,15 @@ def _told(fields: Fields) -> str:
 def with_imports(
     state: State, imports: Iterable[Import], wanted: Mapping[str, DesiredModel], *, now: datetime
 ) -> State:
-    """The state in which these jobs stand for their addresses, both keys given: nothing is tuned for them."""
+    """The state in which these jobs stand for their addresses, both keys given: nothing is tuned for them.
+
+    What is only confirmed stays what it was made for, so that an edit of its manifest since then still shows.
+    """
     records, queue = dict(state.records), dict(state.queue)
     for one in imports:
+        if one.confirms:
+            records[one.address] = _confirmed(records[one.address], one.job.name)
+            continue
         model = wanted[one.address]
         record = records.get(one.address) or state.retired.get(one.address)
         attempt = replace(
@@ -181,6 +209,11 @@ def with_imports(
     return replace(state, records=records, queue=queue, retired=retired, applied=True)
 
 
+def _confirmed(record: Record, job: str) -> Record:
+    attempts = (replace(one, origin=Origin.IMPORTED) if one.job == job else one for one in record.attempts)
+    return replace(record, attempts=tuple(attempts))
+
+
 def renamed(state: State, old: str, new: str) -> State:
     """The state in which everything known of one address is known of another. Raises StateError where it cannot be."""
     if old not in state.records and old not in state.retired:
@@ -192,9 +225,12 @@ def renamed(state: State, old: str, new: str) -> State:
     if old in state.intents or old in state.queue:
         raise StateError("The address is in motion", f"{old} is being submitted or waits; rename it once that is over.")
     record = state.records.get(old) or state.retired[old]
+    # What the new name made before it was forgotten stays among its attempts: going back to that costs nothing.
+    earlier = state.retired[new].attempts if new in state.retired else ()
+    moved = replace(record, address=new, attempts=(*earlier, *record.attempts))
     records = {address: one for address, one in state.records.items() if address != old}
     retired = {address: one for address, one in state.retired.items() if address not in (old, new)}
-    return replace(state, records={**records, new: replace(record, address=new)}, retired=retired)
+    return replace(state, records={**records, new: moved}, retired=retired)
 
 
 def removed(state: State, address: str) -> State:

@@ -129,8 +129,11 @@ def _blocker(ledger: Ledger) -> str:
         more = f" and {len(ledger.foreign) - 3} more" if len(ledger.foreign) > 3 else ""
         return f"{limit}, {len(ledger.foreign)} used by jobs not managed here ({names}{more})"
     if ledger.max_slots is not None and len(ledger.own) + ledger.intents >= ledger.max_slots:
-        return f"all {ledger.max_slots} slots that this stack may use are used"
-    return f"all {limit} used" if not ledger.held else f"{limit}, {ledger.held} held"
+        which = "only slot" if ledger.max_slots == 1 else f"{ledger.max_slots} slots"
+        return f"all used of the {which} that this stack may use"
+    if ledger.held:
+        return f"{limit}, {ledger.held} held"
+    return "the only slot is used" if ledger.limit == 1 else f"all {limit} used"
 
 
 def _short(name: str) -> str:

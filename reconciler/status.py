@@ -73,7 +73,8 @@ def statuses(
     """
     jobs = observation.by_name()
     wanted = desired.by_address()
-    places = queue_places(state.queue.values())
+    # What is being submitted keeps its ticket until the answer is there, but waits no more.
+    places = queue_places(ticket for ticket in state.queue.values() if ticket.address not in state.intents)
     addresses = wanted.keys() | state.records.keys() | state.intents.keys() | state.queue.keys()
     return tuple(
         _status(

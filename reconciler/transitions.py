@@ -221,11 +221,15 @@ def drop_settled_intents(state: State, observation: Observation, settle_time: ti
     }
     if not lost:
         return state
-    queue = {
-        address: replace(ticket, submissions=lost[address].submissions) if address in lost else ticket
-        for address, ticket in state.queue.items()
-    }
+    queue = {address: _sent_before(ticket, lost.get(address)) for address, ticket in state.queue.items()}
     return replace(state, intents=_without(state.intents, lost), queue=queue)
+
+
+def _sent_before(ticket: Ticket, lost: Intent | None) -> Ticket:
+    # A ticket that was approved anew bears another mark, for which nothing was sent yet.
+    if lost is None or lost.nonce != ticket.nonce:
+        return ticket
+    return replace(ticket, submissions=lost.submissions)
 
 
 def note_ended(state: State, observation: Observation) -> tuple[State, tuple[tuple[str, LiveJob], ...]]:

@@ -182,24 +182,26 @@ class _Reader:
         detail = f"*{_shown(event.anchor)} repeats a value from elsewhere. Write the value out."
         return self._refuse(event, "yaml-alias", "Aliases are not allowed", detail)
 
-    def _mapping(self, start: Any, path: Path) -> dict[str, Any]:
+    def _mapping(self, start: Any, path: Path) -> dict[str, Any] | Placeholder:
         self._enter(start, path)
         get_event, end, positions, scalar = self.get_event, self.mapping_end, self.positions, self.scalar
         found: dict[str, Any] = {}
+        has_refused = False
         while type(event := get_event()) is not end:
             key = self._key(event, path, found)
             value_event = get_event()
             if key is None:
                 # Read past it: one level deeper, as any value, and in nobody's way.
                 self._value(value_event, (*path, -1))
+                has_refused = True
                 continue
             here = (*path, key)
             mark = event.start_mark
             positions[here] = (mark.line + 1, mark.column + 1)
             found[key] = self._scalar(value_event) if type(value_event) is scalar else self._value(value_event, here)
-        return found
+        return Placeholder.REFUSED if start.tag is not None or (has_refused and not found) else found
 
-    def _sequence(self, start: Any, path: Path) -> list[Any]:
+    def _sequence(self, start: Any, path: Path) -> list[Any] | Placeholder:
         self._enter(start, path)
         found: list[Any] = []
         while type(event := self.get_event()) is not self.sequence_end:
@@ -209,7 +211,7 @@ class _Reader:
             if len(self.positions) > self.document_limit:
                 self._too_many(event)
             found.append(self._value(event, here))
-        return found
+        return found if start.tag is None else Placeholder.REFUSED
 
     def _enter(self, start: Any, path: Path) -> None:
         if start.anchor is not None or start.tag is not None:

@@ -10,8 +10,9 @@ import random
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from reconciler.errors import StateError
+from reconciler.errors import StateError, UsageError
 from reconciler.model.clock import Clock
+from reconciler.providers.hosts import check_endpoint
 from reconciler.state.store import Blob, changed_elsewhere
 
 # Source: https://cloud.google.com/storage/docs/retry-strategy and https://cloud.google.com/storage/quotas#objects:
@@ -162,3 +163,11 @@ def pause_before_s(attempts: int, asked_s: float | None, jitter: float) -> float
         return None
     own_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (attempts - 1)) * (0.5 + jitter / 2)
     return max(own_s, asked_s or 0.0)
+
+
+def named_endpoint(variable: str, url: str) -> str:
+    """The endpoint a variable of the environment names; raises UsageError unless https, or http to this machine."""
+    try:
+        return check_endpoint(url)
+    except UsageError as error:
+        raise UsageError(f"{variable} cannot be used", error.detail) from None

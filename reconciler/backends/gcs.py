@@ -11,16 +11,17 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from reconciler.backends.bucket import ConditionError, UnsettledError
+from reconciler.backends.bucket import ConditionError, UnsettledError, named_endpoint
 from reconciler.errors import ApiError, CredentialsError, Refusal, StateError
 from reconciler.model.clock import Clock
 from reconciler.providers.connection import Reply, Unanswered
-from reconciler.providers.hosts import check_endpoint
 from reconciler.providers.http import Http
 from reconciler.providers.refusals import refusal_of
+from reconciler.state.store import Blob
 
 EMULATOR_VARIABLE = "STORAGE_EMULATOR_HOST"
 _HOST = "https://storage.googleapis.com"
+_CONTENT_TYPE = "text/plain; charset=utf-8"
 _TEXT_MAX_CHARS = 500
 
 _PERMISSIONS = (
@@ -30,7 +31,7 @@ _PERMISSIONS = (
 _ADVICE: Mapping[Refusal, str] = {
     Refusal.UNAUTHENTICATED: "The token has expired or is of another kind: sign in again.",
     Refusal.PERMISSION: _PERMISSIONS,
-    Refusal.NOT_FOUND: "There is no such bucket. Check its name in the stack, or create it, with object versioning:",
+    Refusal.NOT_FOUND: "There is no such bucket. Check its name in the stack, or create it:",
 }
 _ADVICE_ELSE = "Repeating it unchanged will not help: correct what the message names."
 _PAYER = "The bucket lets its readers pay: set GOOGLE_CLOUD_QUOTA_PROJECT to the project that is to."
@@ -44,7 +45,7 @@ def storage_url(env: Mapping[str, str]) -> str:
     emulator = env.get(EMULATOR_VARIABLE)
     if not emulator:
         return _HOST
-    return check_endpoint(emulator if "://" in emulator else f"http://{emulator}")
+    return named_endpoint(EMULATOR_VARIABLE, emulator if "://" in emulator else f"http://{emulator}")
 
 
 class GcsBucket:
@@ -81,12 +82,15 @@ class GcsBucket:
         if reply.status == 412:
             raise ConditionError
         self._check(reply, f"write {self.url}/{name}")
-        return _generation(str(self._document(reply).get("generation")))
+        generation = str(self._document(reply).get("generation", ""))
+        if not generation.isdecimal():
+            raise self._strange("it took an object without telling its generation")
+        return generation
 
     def copy(self, name: str, to: str, expected: str) -> None:
         """Copy within the bucket under ifSourceGenerationMatch; the bytes stay where they are."""
         url = f"{self._object(name)}/copyTo/b/{self._name}/o/{quote(to, safe='')}"
-        reply = self._ask("POST", url, {"ifSourceGenerationMatch": _generation(expected)}, b"")
+        reply = self._ask("POST", url, {"ifSourceGenerationMatch": _generation(expected)})
         if reply.status in (404, 412):
             raise ConditionError
         self._check(reply, f"copy {self.url}/{name}")
@@ -169,3 +173,20 @@ class GcsBucket:
             "This is not Cloud Storage",
             f"{self._base_url} was asked for {self.url}, and {what}. Check {EMULATOR_VARIABLE}, and any proxy between.",
         )
+
+
+def _generation(version: str) -> str:
+    # What is no number was never a generation here, and the API would call it a bad request.
+    if not version.isdecimal():
+        raise ConditionError
+    return version
+
+
+def _said(reply: Reply) -> str:
+    """The status and the API's own words; a download's errors are plain text."""
+    try:
+        text = str(json.loads(reply.body)["error"]["message"])
+    except (ValueError, RecursionError, LookupError, TypeError):
+        text = reply.body.decode(errors="replace")
+    words = " ".join(text.split())[:_TEXT_MAX_CHARS].rstrip(".")
+    return f"{reply.status}: {words}" if words else str(reply.status)

@@ -13,7 +13,12 @@ from reconciler.errors import ExitCode, UsageError
 
 @click.command(name="catalogue")
 @click.argument("base_model", required=False)
-@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Judge lifecycles as of this day; today if not given.")
+@click.option(
+    "--as-of",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="YYYY-MM-DD",
+    help="Judge lifecycles as of this day; today if not given.",
+)
 @json_option
 def command(base_model: str | None, as_of: datetime | None, as_json: bool) -> int:
     """List the base models tuneform knows, or show all of one: methods, adapter sizes, limits, regions, price, dates.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -57,6 +58,15 @@ class LazyGroup(click.Group):
         command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the words name; an unknown one is answered with the nearest that exist."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand as error:
+            raise click.exceptions.NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table of commands, without importing any."""
         with formatter.section("Commands"):
@@ -74,6 +84,9 @@ def cli() -> None:
 
 def run(words: Sequence[str]) -> int:
     """Runs one command line and returns its exit code; never a traceback for a user's mistake or the network's."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show a character gets its number, as on stderr.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(args=list(words), prog_name="tuneform", standalone_mode=False)
     except click.UsageError as error:
@@ -97,9 +110,12 @@ def run(words: Sequence[str]) -> int:
 
 def _tell(error: TuneformError, words: Sequence[str]) -> None:
     from reconciler.cli.output import style_for
-    from reconciler.renderers.diagnostics import render_diagnostics
+    from reconciler.renderers.diagnostics import count_diagnostics, render_diagnostics
 
-    sys.stderr.write(render_diagnostics(error.diagnostics(), style_for(sys.stderr, _manifests(words))) + "\n")
+    found = error.diagnostics()
+    sys.stderr.write(render_diagnostics(found, style_for(sys.stderr, _manifests(words))) + "\n")
+    if len(found) > 1:
+        sys.stderr.write(f"\n{count_diagnostics(found)}.\n")
 
 
 def _manifests(words: Sequence[str]) -> Path | None:

@@ -14,7 +14,15 @@ from reconciler.executor.effects import save
 from reconciler.manifest.load import load_manifests
 from reconciler.model.observation import Observation
 from reconciler.reconcile import look
-from reconciler.recovery import Import, find_imports, import_named, owners_of, recover_state, with_imports
+from reconciler.recovery import (
+    Import,
+    find_confirmations,
+    find_imports,
+    import_named,
+    owners_of,
+    recover_state,
+    with_imports,
+)
 from reconciler.renderers.text import clean, columns, plural, short
 from reconciler.state.held import Held
 
@@ -104,6 +112,12 @@ def import_jobs(
         finished(holder, held, {"ended": "imported", "jobs": told})
     for one in kept:
         remark(f"{clean(one.address)} is now {short(one.job.name)}.")
+    made_elsewhere = [one for one in kept if one.job.owner not in (None, session.held.state.lineage)]
+    for one in made_elsewhere:
+        remark(
+            f"{clean(one.address)} was made by stack {clean(one.job.stack)}. Remove it from that state too "
+            "(`tuneform state rm` there): an apply of that stack may cancel its job otherwise."
+        )
     return ExitCode.DONE
 
 
@@ -111,11 +125,15 @@ def _found(session: Session, address: str | None, job: str | None, *, take_over:
     observation = _complete_look(session)
     jobs = observation.by_name()
     wanted = session.desired.by_address()
+    confirmations = () if job is not None else find_confirmations(session.held.state, jobs, address)
     if address is not None and address not in wanted:
+        if confirmations:
+            return confirmations
         raise UsageError(
             "No manifest declares this address", f"{address} is not declared, so nothing can stand for it."
         )
     models = session.desired.models if address is None else (wanted[address],)
     if job is not None:
         return (import_named(models[0], session.held.state, jobs, job, session.effects.defaults(models[0])),)
-    return find_imports(models, session.held.state, jobs, take_over=take_over, defaults=session.effects.defaults)
+    defaults = session.effects.defaults
+    return confirmations + find_imports(models, session.held.state, jobs, take_over=take_over, defaults=defaults)

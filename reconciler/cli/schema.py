@@ -12,7 +12,10 @@ from reconciler.errors import ExitCode
 def command() -> int:
     """Print the JSON Schema of manifests, so that editors complete and check them.
 
-    Save it, and name it in the first line of a manifest: # yaml-language-server: $schema=tuneform.schema.json
+    Save it, and name it in the first line of a manifest:
+
+    \b
+      # yaml-language-server: $schema=tuneform.schema.json
     """
     from reconciler.manifest.schema import json_schema
 

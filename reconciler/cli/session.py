@@ -97,14 +97,22 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
-def open_session(directory: Path, *, report: Callable[[Event], None] = lambda event: None) -> Session:
-    """Everything one run needs. Reads manifests, state and, for the simulator, its world; asks the service nothing."""
+def open_session(
+    directory: Path,
+    *,
+    report: Callable[[Event], None] = lambda event: None,
+    open_state: Callable[[Stack], StateStore] | None = None,
+) -> Session:
+    """Everything one run needs. Reads manifests, state and, for the simulator, its world; asks the service nothing.
+
+    `open_state` gives the place of the state where that is not `open_store`.
+    """
     checked = check_manifests(directory)
     stack = checked.desired.stack
     stop = threading.Event()
     endpoint = _trusted_endpoint(stack)
     provider, clock = _service(stack, endpoint, stop)
-    store = open_store(stack)
+    store = (open_state or open_store)(stack)
     effects = Effects(
         provider=provider,
         store=store,

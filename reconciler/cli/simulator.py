@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import indent
 from typing import Literal
 
 import click
 
 from reconciler.cli.output import remark
 from reconciler.errors import ExitCode
+from reconciler.simulator.faults import fault_table, parse_faults
 
 
-@click.command(name="simulator")
+@click.command(name="simulator", epilog=f"\b\nFaults:\n{indent(fault_table(), '  ')}\n")
 @click.option("--port", type=click.IntRange(0, 65535), default=8787, show_default=True, help="0 takes any free port.")
 @click.option(
     "--world",
@@ -27,17 +29,31 @@ from reconciler.errors import ExitCode
     type=click.Choice(["wait", "refuse"]),
     help="What happens to a create over the quota: accepted and kept waiting, or refused with 429.",
 )
+@click.option(
+    "--fault",
+    "faults",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="What goes wrong on purpose; repeatable, see the table below. Replaces the world's faults: none clears them.",
+)
 def command(
-    port: int, world: Path, speed: float | None, quota: int | None, over_quota: Literal["wait", "refuse"] | None
+    port: int,
+    world: Path,
+    speed: float | None,
+    quota: int | None,
+    over_quota: Literal["wait", "refuse"] | None,
+    faults: tuple[str, ...],
 ) -> int:
     """Serve a local Vertex AI on 127.0.0.1 until Ctrl-C.
 
     It speaks the REST surface that tuneform uses. Point any client at it, tuneform too:
 
     \b
-      TUNEFORM_ENDPOINT=http://127.0.0.1:8787 TUNEFORM_ACCESS_TOKEN=any tuneform plan
+      export TUNEFORM_ENDPOINT=http://127.0.0.1:8787 TUNEFORM_ACCESS_TOKEN=any
+      tuneform plan
 
-    Options that are not given keep what the world was saved with.
+    Options that are not given keep what the world was saved with. Faults are kept there too, so a stack with
+    `endpoint: simulator` and the same world meets them as well.
     """
     from reconciler.simulator.server import SimulatorServer, serve
 
@@ -50,6 +66,7 @@ def command(
         speed=speed,
         concurrent_jobs=quota,
         over_quota=over_quota,
+        faults=parse_faults(faults) if faults else None,
         announce=announce,
     )
     return ExitCode.DONE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ from reconciler.cli.output import remark
 from reconciler.errors import ExitCode, StateError, UsageError
 
 if TYPE_CHECKING:
+    from reconciler.model.desired import Stack
     from reconciler.state.records import State
+    from reconciler.state.store import StateStore, Stored
 
 
 @click.command(name="mv")
@@ -25,7 +28,7 @@ def mv(old: str, new: str, manifests: Path, lock_timeout_s: float) -> int:
     """Let the record of OLD stand for NEW: a manifest that was renamed and edited keeps its model."""
     from reconciler.recovery import renamed
 
-    _change(manifests, f"state mv {old} {new}", lock_timeout_s, lambda state: renamed(state, old, new))
+    _change(manifests, f"state mv {old} {new}", lock_timeout_s, lambda state, _: renamed(state, old, new))
     remark(f"{old} is now {new}.")
     return ExitCode.DONE
 
@@ -41,7 +44,7 @@ def rm(address: str, manifests: Path, lock_timeout_s: float) -> int:
     """
     from reconciler.recovery import removed
 
-    _change(manifests, f"state rm {address}", lock_timeout_s, lambda state: removed(state, address))
+    _change(manifests, f"state rm {address}", lock_timeout_s, lambda state, _: removed(state, address))
     remark(f"{address} is forgotten.")
     return ExitCode.DONE
 
@@ -57,6 +60,7 @@ def push(file: Path, manifests: Path, lock_timeout_s: float) -> int:
     """
     from dataclasses import replace
 
+    from reconciler.cli.session import open_store
     from reconciler.state.codec import decode_state
 
     try:
@@ -65,25 +69,60 @@ def push(file: Path, manifests: Path, lock_timeout_s: float) -> int:
         raise UsageError("The file cannot be read", f"{file}: {error}.") from error
     pushed = decode_state(text, str(file), accept_edits=True)
 
-    def take(state: State) -> State:
-        # The lease has raised serial and epoch by one since the file's owner can have pulled it.
-        if pushed.lineage != state.lineage:
-            raise StateError(
-                "The file is of another lineage",
-                f"{file} is of lineage {pushed.lineage}, and the state of {state.lineage}. They describe other jobs.",
-            )
-        if pushed.serial < state.serial - 1:
+    def take(state: State, serial: int) -> State:
+        _refuse_other(pushed, state, file)
+        if pushed.serial < serial:
             raise StateError(
                 "The file is older than the state",
-                f"{file} has serial {pushed.serial}, and the state has moved on to {state.serial - 1} since. Pull it "
-                "again and repeat your edit.",
+                f"{file} has serial {pushed.serial}, and the state has moved on to {serial} since. Pull it again and "
+                "repeat your edit.",
                 command="tuneform state pull",
             )
         return replace(pushed, serial=state.serial, epoch=state.epoch, history_head=state.history_head)
 
-    _change(manifests, f"state push {file.name}", lock_timeout_s, take)
+    def open_edited(stack: Stack) -> StateStore:
+        return _Edited(open_store(stack))
+
+    _change(manifests, f"state push {file.name}", lock_timeout_s, take, open_edited)
     remark(f"{file} is the state now.")
     return ExitCode.DONE
+
+
+def _refuse_other(pushed: State, state: State, file: Path) -> None:
+    """Raises StateError for a document about other jobs, or one that the stack could not read again."""
+    for what in ("lineage", "stack", "project", "endpoint"):
+        theirs, ours = getattr(pushed, what), getattr(state, what)
+        if theirs != ours:
+            raise StateError(
+                f"The file belongs to another {what}",
+                f"{file} is of {what} {theirs}, and the state of {ours}. They describe other jobs.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Edited:
+    """A store whose document may have been edited where it lies: it is read as if its digest fitted.
+
+    Only for who is about to replace it with what its owner has looked at.
+    """
+
+    inner: StateStore
+
+    @property
+    def where(self) -> str:
+        return self.inner.where
+
+    def read(self) -> Stored | None:
+        from reconciler.state.codec import decode_state, encode_state
+        from reconciler.state.store import Stored
+
+        stored = self.inner.read()
+        if stored is None:
+            return None
+        return Stored(encode_state(decode_state(stored.text, self.where, accept_edits=True)), stored.version)
+
+    def write(self, text: str, *, expected: str | None) -> str:
+        return self.inner.write(text, expected=expected)
 
 
 @click.command(name="recover")
@@ -132,16 +171,25 @@ def unlock(auto_approve: bool, manifests: Path) -> int:
     return ExitCode.DONE
 
 
-def _change(manifests: Path, purpose: str, lock_timeout_s: float, change: Callable[[State], State]) -> None:
+def _change(
+    manifests: Path,
+    purpose: str,
+    lock_timeout_s: float,
+    change: Callable[[State, int], State],
+    open_state: Callable[[Stack], StateStore] | None = None,
+) -> None:
+    """Writes what `change` makes of the state and of the serial it had before the lease was taken."""
     from reconciler.cli.leasing import finished, leased
     from reconciler.cli.session import open_session
     from reconciler.executor.effects import save
 
-    session = open_session(manifests)
+    session = open_session(manifests, open_state=open_state)
     if session.held.version is None:
         raise UsageError("There is no state yet", f"{session.effects.store.where} does not exist.")
     # What cannot be is told before the lease is taken and the history says that something was begun.
-    change(session.held.state)
+    change(session.held.state, session.held.state.serial)
     with leased(session, purpose, timeout_s=lock_timeout_s) as holder:
-        held = save(holder.effects, holder.held, change(holder.held.state))
+        state = holder.held.state
+        # Taking the lease was one write.
+        held = save(holder.effects, holder.held, change(state, state.serial - 1))
         finished(holder, held, {"ended": "done"})

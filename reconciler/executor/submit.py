@@ -44,7 +44,10 @@ def submit(
     before = observe(effects.provider, locations, now=observation.at)
     state, given_up = held.state, {}
     for intent in intents:
-        state, problem = _submit_one(effects, state, wanted[intent.address], intent, before)
+        model = wanted[intent.address]
+        # The parent was found ready in the look that admitted this, and may live in another location than its child.
+        request = _request(state, model, intent, parent_model(model, state, observation))
+        state, problem = _submit_one(effects, state, request, intent, before)
         if problem is not None:
             given_up[intent.address] = problem
     held = save(effects, held, state)
@@ -53,7 +56,7 @@ def submit(
 
 
 def _submit_one(
-    effects: Effects, state: State, model: DesiredModel, intent: Intent, before: Observation
+    effects: Effects, state: State, request: JobRequest, intent: Intent, before: Observation
 ) -> tuple[State, str | None]:
     """The state after one submission, and why it was given up for good, None where it was not."""
     if intent.location in before.unread:
@@ -67,7 +70,7 @@ def _submit_one(
         return created(state, intent, standing, now=before.at, origin=origin), None
     effects.check()
     try:
-        job = effects.provider.create_job(_request(state, model, intent, before))
+        job = effects.provider.create_job(request)
     except ApiError as error:
         return _after_refusal(effects, state, intent, error, before.at)
     tell(effects, Kind.CREATED, intent.address, "submitted", job.name)
@@ -87,7 +90,7 @@ def _standing_job(state: State, intent: Intent, seen: Observation) -> LiveJob | 
     return None
 
 
-def _request(state: State, model: DesiredModel, intent: Intent, seen: Observation) -> JobRequest:
+def _request(state: State, model: DesiredModel, intent: Intent, pre_tuned_model: str | None) -> JobRequest:
     ours = ownership_labels(
         owner=state.lineage,
         stack=state.stack,
@@ -108,7 +111,7 @@ def _request(state: State, model: DesiredModel, intent: Intent, seen: Observatio
         labels={**users, **ours},
         nonce=intent.nonce,
         display_name=display_name,
-        pre_tuned_model=parent_model(model, state, seen),
+        pre_tuned_model=pre_tuned_model,
         family=JobFamily.PIPELINE
         if any(path.startswith("pipelineTuning.") for path in model.fields)
         else JobFamily.TUNING,

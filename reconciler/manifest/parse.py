@@ -106,6 +106,9 @@ def _sort(documents: Sequence[Document], *, complete: bool) -> tuple[_Sorted, li
 
 def _kind_problems(document: Document) -> Iterator[Diagnostic]:
     value, origin = document.value, Origin(document)
+    if value is Placeholder.REFUSED:
+        # Told by the reader already.
+        return
     if not isinstance(value, dict):
         detail = f"A manifest is a mapping that starts with apiVersion: {API_VERSION} and a kind."
         yield error("kind", "This document is no manifest", detail, origin.source_of())

@@ -80,8 +80,7 @@ class Facts:
         """How many jobs were already made for the desired fingerprint, those the state has lost included."""
         if self.record is None or self.desired is None:
             return 0
-        made = self.record.attempts_of(self.desired.fingerprint)
-        return max(len(made), max((attempt.number for attempt in made), default=0))
+        return self.record.attempts_made(self.desired.fingerprint)
 
 
 def gather_facts(

@@ -13,6 +13,7 @@ from reconciler.model.fields import FieldChange, Fields, field_changes
 from reconciler.model.observation import Observation
 from reconciler.plan import Action, Change, Plan, Reason
 from reconciler.planner.facts import Facts, gather_facts
+from reconciler.planner.hints import rename_hints
 from reconciler.planner.table import decide
 from reconciler.planner.verdict import Verdict
 from reconciler.quota import take_ledger
@@ -71,6 +72,7 @@ def make_plan(
             *forbidden,
             *namesakes,
             *_unread(observation),
+            *rename_hints(desired, state, observation, changes),
         ),
     )
 
@@ -191,7 +193,10 @@ def _namesakes(desired: Desired, state: State, observation: Observation, *, new_
 def _unread(observation: Observation) -> tuple[Diagnostic, ...]:
     if not observation.unread:
         return ()
-    listed = "\n".join(f"  {location}: {why}" for location, why in sorted(observation.unread.items()))
+    by_reason: dict[str, list[str]] = {}
+    for location, why in sorted(observation.unread.items()):
+        by_reason.setdefault(why, []).append(location)
+    listed = "\n".join(f"  {_named(locations)}: {why}" for why, locations in by_reason.items())
     return (
         Diagnostic(
             severity=Severity.WARNING,
@@ -201,3 +206,8 @@ def _unread(observation: Observation) -> tuple[Diagnostic, ...]:
             "Nothing is submitted until they can be.",
         ),
     )
+
+
+def _named(locations: Sequence[str]) -> str:
+    more = f" and {len(locations) - 3} more" if len(locations) > 3 else ""
+    return ", ".join(locations[:3]) + more

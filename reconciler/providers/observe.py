@@ -14,13 +14,20 @@ from reconciler.providers.protocol import Listing, Provider
 MAX_LISTS_AT_ONCE = 8
 
 
-def observe(provider: Provider, locations: Sequence[str], *, now: datetime) -> Observation:
+def observe(
+    provider: Provider, locations: Sequence[str], *, now: datetime, some_must_answer: bool = False
+) -> Observation:
     """Every job of these locations. A location that cannot be read is named in `unread`, never silently shorter.
 
-    `now` stands in for the server's time where no location answered. Raises CredentialsError.
+    `now` stands in for the server's time where no location answered. Raises CredentialsError, and with
+    `some_must_answer` the first ApiError where not one location answered.
     """
     answers = _list_all(provider, locations)
     listings = [one for one in answers if isinstance(one, Listing)]
+    if some_must_answer and not listings:
+        for one in answers:
+            if isinstance(one, ApiError):
+                raise one
     failures = {
         location: one.summary for location, one in zip(locations, answers, strict=True) if isinstance(one, ApiError)
     }

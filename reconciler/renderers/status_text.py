@@ -172,7 +172,9 @@ def render_event(event: Event, style: Style) -> str:
 
 def phase_event(one: ModelStatus, at: datetime) -> Event:
     """That a model has come to its phase."""
-    note, error = progress_note(one, at), error_text(one) if one.phase in _BAD else ""
+    # What has just begun to run has nothing to tell yet.
+    note = "" if one.phase in _BUSY else progress_note(one, at)
+    error = error_text(one) if one.phase in _BAD else ""
     text = one.phase.value + (f" ({note})" if note else "") + (f": {error}" if error else "")
     job = None if one.job is None else one.job.name
     return Event(at=at, kind=Kind.PHASE, address=one.address, text=text, job=job)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.model.desired import SimulatorSettings
 from reconciler.simulator.clock import RealTime, WorldClock
+from reconciler.simulator.faults import Faults
 from reconciler.simulator.simulator import AdapterSizes, Simulator
 
 if TYPE_CHECKING:
@@ -27,9 +28,15 @@ class Embedded:
 
 
 def open_embedded(
-    settings: SimulatorSettings, *, adapter_sizes: AdapterSizes | None = None, real: RealTime | None = None
+    settings: SimulatorSettings,
+    *,
+    faults: Faults | None = None,
+    adapter_sizes: AdapterSizes | None = None,
+    real: RealTime | None = None,
 ) -> Embedded:
     """Open or create the world of a stack; the stack's settings replace those the world was saved with. Does I/O.
+
+    Without `faults` the world goes on playing those it was saved with.
 
     Raises TuneformError for a world file that is damaged or cannot be used.
     """
@@ -38,6 +45,7 @@ def open_embedded(
         speed=settings.speed,
         concurrent_jobs=settings.concurrent_jobs,
         over_quota=settings.over_quota,
+        faults=faults,
         adapter_sizes=adapter_sizes,
         real=real,
     )

@@ -11,7 +11,7 @@ from reconciler.simulator.models import with_etag
 def routes() -> tuple[Route, ...]:
     """The methods of this collection."""
     return (
-        Route(method="GET", pattern=PARENT + "/endpoints", answer=_list),
+        Route(method="GET", pattern=PARENT + "/endpoints", answer=_list, lists=True),
         Route(method="GET", pattern=PARENT + r"/endpoints/(?P<endpoint>[^/:]+)", answer=_get),
     )
 

@@ -15,6 +15,7 @@ from reconciler.simulator import answers
 from reconciler.simulator.answers import Resource
 from reconciler.simulator.base_models import BaseModel
 from reconciler.simulator.datasets import dataset_of
+from reconciler.simulator.faults import Faults, drawn
 from reconciler.simulator.outcomes import ERRORS, Outcome, course_of
 from reconciler.simulator.outputs import publish
 from reconciler.simulator.settings import Settings
@@ -65,6 +66,12 @@ class Engine:
         for project in sorted({job.project_number for job in self.world.active.values()}):
             self._give_slots(project, self.now)
 
+    def play(self, faults: Faults) -> None:
+        """Play these faults from now on, and no others; foreign jobs come from now on."""
+        self.world.faults = faults
+        self.world.foreign_at = None
+        self.world.revision += 1
+
     def create_job(self, parent: str, base_model: str, spec: Resource, *, duration_s: int | None = None) -> Job:
         """A new job under `projects/NUMBER/locations/L`, for an accepted spec; raises Problem 429 over quota.
 
@@ -90,24 +97,30 @@ class Engine:
             created_at=self.now,
             run_s=course.run_s,
             outcome=course.outcome,
+            flickers=drawn(world.seed, "flicker", job_id) < world.faults.flicker,
         )
         world.put(job)
         self._give_slots(project, self.now)
         return world.jobs[job.name]
 
-    def cancel_job(self, job: Job) -> None:
-        """Ask for a cancel. A job that ends by itself before the cancel is through keeps its own outcome."""
+    def cancel_job(self, job: Job) -> bool:
+        """Ask for a cancel; whether that changed anything. A job that ends by itself before keeps its own outcome."""
         if job.end_state is not None or job.cancel_at is not None:
             # The command-line client documents that cancelling a finished job does nothing.
-            return
+            return False
+        seed, faults = self.world.seed, self.world.faults
+        if drawn(seed, "cancel ignored", job.job_id) < faults.cancel_ignored:
+            return False
         if job.is_running_at(self.now):
             cancelled_at, running_at = self.now + timedelta(seconds=CANCEL_RUNNING_S), job.running_at
         else:
             cancelled_at, running_at = self.now + timedelta(seconds=CANCEL_PENDING_S), None
         asked = replace(job, cancel_at=self.now, running_at=running_at)
         if job.ends_at is None or cancelled_at < job.ends_at:
-            asked = replace(asked, ends_at=cancelled_at, outcome=Outcome.CANCEL)
+            is_won = running_at is not None and drawn(seed, "cancel race", job.job_id) < faults.cancel_race
+            asked = replace(asked, ends_at=cancelled_at, outcome=Outcome.SUCCEED if is_won else Outcome.CANCEL)
         self.world.put(asked)
+        return True
 
     def end_job(self, job: Job, outcome: Outcome, *, error: Resource | None = None) -> None:
         """End an active job now, whatever it was going to do; for tests and demonstrations."""

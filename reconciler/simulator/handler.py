@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from collections.abc import Mapping
 from datetime import datetime
 from email.utils import format_datetime
 from urllib.parse import parse_qs, unquote
@@ -18,7 +18,6 @@ from reconciler.simulator.answers import (
     Call,
     Problem,
     Request,
-    Resource,
     Response,
     Route,
     Violation,
@@ -28,6 +27,7 @@ from reconciler.simulator.answers import (
     unavailable,
 )
 from reconciler.simulator.engine import Engine
+from reconciler.simulator.spoiling import after_create, before_create
 
 SPEED_HEADER = "x-tuneform-simulator-speed"
 _HTML_TYPE = "text/html; charset=UTF-8"
@@ -37,19 +37,13 @@ _MULTI_REGIONS = frozenset({"us", "eu"})
 def handle(engine: Engine, request: Request) -> Response:
     """The answer at the engine's present instant. Never raises for a bad request: that is an answer too."""
     try:
-        status, content_type, body = 200, JSON_TYPE, json.dumps(_answer(engine, request)).encode()
+        return _answer(engine, request)
     except Problem as problem:
-        status, content_type, body = problem.status, JSON_TYPE, json.dumps(problem.as_json()).encode()
+        waits = {} if problem.retry_after_s is None else {"retry-after": str(problem.retry_after_s)}
+        return _response(engine, problem.status, JSON_TYPE, json.dumps(problem.as_json()).encode(), waits)
     except LookupError:
         # The front end answers a method or path it does not know with a page, not with JSON.
-        status, content_type, body = 404, _HTML_TYPE, _page_not_found()
-    headers = {
-        "content-type": content_type,
-        "date": http_date(engine.now),
-        "server": "ESF",
-        SPEED_HEADER: f"{engine.world.settings.speed:g}",
-    }
-    return Response(status=status, headers=headers, body=body)
+        return _response(engine, 404, _HTML_TYPE, _page_not_found())
 
 
 def http_date(instant: datetime) -> str:
@@ -57,17 +51,34 @@ def http_date(instant: datetime) -> str:
     return format_datetime(instant, usegmt=True)
 
 
-def _answer(engine: Engine, request: Request) -> Resource:
+def _response(
+    engine: Engine, status: int, content_type: str, body: bytes, more: Mapping[str, str] | None = None
+) -> Response:
+    headers = {
+        "content-type": content_type,
+        "date": http_date(engine.now),
+        "server": "ESF",
+        SPEED_HEADER: f"{engine.world.settings.speed:g}",
+    }
+    return Response(status=status, headers=headers | dict(more or {}), body=body)
+
+
+def _answer(engine: Engine, request: Request) -> Response:
     route, call = _routed(request)
     if not re.fullmatch(r"[Bb]earer\s+\S+", request.headers.get("authorization", "").strip()):
         raise unauthenticated(f"{request.method} {request.path}")
     location = call.parts.get("location")
     if location is not None:
         _check_host(request.host, location)
-    answer = route.answer(engine, call)
-    if route.creates:
-        _lose_answer(engine)
-    return answer
+    if route.lists and location in engine.world.faults.unread_locations:
+        raise unavailable()
+    may_be_spoiled = route.creates and not request.is_spared
+    if may_be_spoiled:
+        unmade = before_create(engine.world, call.parts["project"], call.parts["location"])
+        if unmade is not None:
+            return unmade
+    answer = _response(engine, 200, JSON_TYPE, json.dumps(route.answer(engine, call)).encode())
+    return after_create(engine.world, answer) if may_be_spoiled else answer
 
 
 def _routes() -> tuple[Route, ...]:
@@ -106,13 +117,6 @@ def _served_location(host: str) -> str | None:
         return "global"
     found = re.fullmatch(r"([a-z0-9-]+)-aiplatform\.googleapis\.com|aiplatform\.(us|eu)\.rep\.googleapis\.com", host)
     return None if found is None else found[1] or found[2]
-
-
-def _lose_answer(engine: Engine) -> None:
-    world = engine.world
-    if world.faults.lost_create_answers > 0:
-        world.faults = replace(world.faults, lost_create_answers=world.faults.lost_create_answers - 1)
-        raise unavailable()
 
 
 def _page_not_found() -> bytes:

@@ -14,7 +14,7 @@ from reconciler.simulator.world import rfc3339
 def routes() -> tuple[Route, ...]:
     """The methods of this collection."""
     return (
-        Route(method="GET", pattern=PARENT + "/models", answer=_list),
+        Route(method="GET", pattern=PARENT + "/models", answer=_list, lists=True),
         Route(method="GET", pattern=PARENT + r"/models/(?P<model>[^/:]+)", answer=_get),
     )
 

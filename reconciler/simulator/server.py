@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import assert_never
 
 from reconciler.errors import TuneformError, UsageError
-from reconciler.simulator.answers import JSON_TYPE, Request, Response, internal
+from reconciler.simulator.answers import JSON_TYPE, Delivery, Request, Response, internal
+from reconciler.simulator.faults import Faults
 from reconciler.simulator.settings import OverQuota
 from reconciler.simulator.simulator import AdapterSizes, Simulator
 
@@ -21,7 +26,8 @@ _IDLE_S = 120
 class SimulatorServer(ThreadingHTTPServer):
     """A bound server; `serve_forever` answers until `shutdown` is called from another thread.
 
-    Close it with `server_close`, or use it in a `with` statement.
+    Close it with `server_close`, or use it in a `with` statement. `pause` waits so many real seconds, where a fault
+    makes a request or its answer late.
     """
 
     # A restarted server must not wait for connections of the one before it.
@@ -29,9 +35,12 @@ class SimulatorServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, host: str, port: int, respond: Callable[[Request], Response]) -> None:
+    def __init__(
+        self, host: str, port: int, respond: Callable[[Request], Response], pause: Callable[[float], None]
+    ) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.respond = respond
+        self.pause = pause
         super().__init__((host, port), _Connection)
 
     @property
@@ -58,18 +67,45 @@ class _Connection(BaseHTTPRequestHandler):
             self._refuse(refusal)
             return
         try:
-            answer = self.server.respond(self._request())
+            answer = self._timely(self._request())
         except TuneformError as error:
             # The world's file was spoiled while it was served; the client is told what the user would be told.
             body = json.dumps(internal(f"{error.summary}: {error.detail}").as_json()).encode()
             answer = Response(status=500, headers={"content-type": JSON_TYPE}, body=body)
+        match answer.delivery:
+            case Delivery.WHOLE | Delivery.LATE | Delivery.NOT_YET:
+                self._send(answer, answer.body)
+            case Delivery.TRUNCATED:
+                self._send(answer, answer.body[: len(answer.body) // 2])
+                self.close_connection = True
+            case Delivery.RESET:
+                self._reset()
+            case never:
+                assert_never(never)
+
+    def _timely(self, request: Request) -> Response:
+        """The answer, once it is due. The world is free for others meanwhile."""
+        answer = self.server.respond(request)
+        if answer.delay_s > 0:
+            self.server.pause(answer.delay_s)
+        if answer.delivery is Delivery.NOT_YET:
+            return self.server.respond(replace(request, is_spared=True))
+        return answer
+
+    def _send(self, answer: Response, body: bytes) -> None:
         self.send_response_only(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
         self.send_header("content-length", str(len(answer.body)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(answer.body)
+            self.wfile.write(body)
+
+    def _reset(self) -> None:
+        """End the connection with RST: closed at once with nothing lingering, past the streams that hold it open."""
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        socket.close(self.connection.detach())
 
     def _request(self) -> Request:
         path, _, query = self.path.partition("?")
@@ -105,7 +141,9 @@ class _Connection(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = do_HEAD = do_OPTIONS = _answer
 
 
-def open_server(simulator: Simulator, *, host: str = "127.0.0.1", port: int = 0) -> SimulatorServer:
+def open_server(
+    simulator: Simulator, *, host: str = "127.0.0.1", port: int = 0, pause: Callable[[float], None] = time.sleep
+) -> SimulatorServer:
     """A server bound to a loopback address, port 0 for any free one. Does I/O.
 
     Raises UsageError for an address that is not this machine's own, TuneformError where the port is taken.
@@ -116,7 +154,7 @@ def open_server(simulator: Simulator, *, host: str = "127.0.0.1", port: int = 0)
             f"{host} can be reached from elsewhere, and it lets anybody in. Use 127.0.0.1, localhost or ::1.",
         )
     try:
-        return SimulatorServer(host, port, simulator.respond)
+        return SimulatorServer(host, port, simulator.respond, pause)
     except (OSError, OverflowError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise TuneformError(
@@ -132,6 +170,7 @@ def serve(
     speed: float | None = None,
     concurrent_jobs: int | None = None,
     over_quota: OverQuota | None = None,
+    faults: Faults | None = None,
     adapter_sizes: AdapterSizes | None = None,
     announce: Callable[[SimulatorServer], None],
 ) -> None:
@@ -145,6 +184,7 @@ def serve(
         speed=speed,
         concurrent_jobs=concurrent_jobs,
         over_quota=over_quota,
+        faults=faults,
         adapter_sizes=adapter_sizes,
     )
     with open_server(simulator, host=host, port=port) as server:

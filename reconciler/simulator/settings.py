@@ -1,4 +1,4 @@
-"""How a simulated Vertex AI behaves, and which faults it plays; values that live in the world. Pure."""
+"""How a simulated Vertex AI behaves when nothing goes wrong; values that live in the world. Pure."""
 
 from __future__ import annotations
 
@@ -41,15 +41,3 @@ class Settings:
             raise UsageError("The simulator's failure rate must be from 0 to 1", f"It is {self.failure_rate}.")
         if not 1 <= self.page_size <= self.page_size_max:
             raise UsageError("The simulator's page size must be from 1 to its maximum", f"It is {self.page_size}.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Faults:
-    """What goes wrong on purpose.
-
-    `list_lag_s`: a new job is absent from lists for so many simulated seconds. `lost_create_answers`: so many of the
-    next creates take effect and are answered with 503.
-    """
-
-    list_lag_s: float = 0.0
-    lost_create_answers: int = 0

@@ -15,19 +15,20 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import UsageError
-from reconciler.simulator.acceptance import accept
 from reconciler.simulator.answers import Request, Resource, Response
 from reconciler.simulator.base_models import base_models_with
 from reconciler.simulator.clock import ManualClock, RealTime, SimulatedClock, WorldClock, machine_time, resumed_at
 from reconciler.simulator.engine import Engine
+from reconciler.simulator.faults import Faults
+from reconciler.simulator.foreign import FOREIGN_BASE_MODEL, advance, create_foreign_job
 from reconciler.simulator.handler import handle
 from reconciler.simulator.outcomes import Outcome
-from reconciler.simulator.settings import Faults, OverQuota, Settings
+from reconciler.simulator.settings import OverQuota, Settings
 from reconciler.simulator.tuning_jobs import job_view
-from reconciler.simulator.world import Job, World, encode_world, project_number
+from reconciler.simulator.world import Effect, Job, World, encode_world
 from reconciler.simulator.worldfile import FileWorld, MemoryWorld, WorldStore
 
 if TYPE_CHECKING:
@@ -88,10 +89,11 @@ class Simulator:
         speed: float | None = None,
         concurrent_jobs: int | None = None,
         over_quota: OverQuota | None = None,
+        faults: Faults | None = None,
         adapter_sizes: AdapterSizes | None = None,
         real: RealTime | None = None,
     ) -> Simulator:
-        """The world in the file, or a new one; the settings given here replace those it was saved with.
+        """The world in the file, or a new one; the settings and faults given here replace those it was saved with.
 
         Time has passed since it was saved, at its speed, but at most 24 simulated hours. Raises TuneformError for a
         file that is no world or cannot be used, UsageError for settings that cannot be.
@@ -108,8 +110,10 @@ class Simulator:
             saved_at = time.now() if world.real_at is None else world.real_at
             start = resumed_at(world.at, saved_at, time.now(), world.settings.speed)
             engine = Engine(world, base_models_with(adapter_sizes))
-            engine.advance_to(start)
+            advance(engine, start)
             engine.configure(settings)
+            if faults is not None:
+                engine.play(faults)
         return cls(store, SimulatedClock(start, settings.speed, time), adapter_sizes)
 
     @property
@@ -159,7 +163,7 @@ class Simulator:
         project: str,
         location: str = "us-central1",
         *,
-        base_model: str = "gemini-2.5-flash",
+        base_model: str = FOREIGN_BASE_MODEL,
         labels: Mapping[str, str] | None = None,
         duration_s: int | None = None,
     ) -> str:
@@ -168,21 +172,30 @@ class Simulator:
         `duration_s` is how long it runs once it is RUNNING; None lets its dataset say. Raises Problem where the service
         would refuse it.
         """
-        asked: Resource = {
-            "baseModel": base_model,
-            "labels": dict(labels or {"team": "somebody-else"}),
-            "supervisedTuningSpec": {"trainingDatasetUri": "gs://somebody-elses-bucket/train.jsonl"},
-        }
+        known_by = labels or {"team": "somebody-else"}
         with self._engine() as engine:
-            accepted = accept(engine, location, asked)
-            parent = f"projects/{project_number(project)}/locations/{location}"
-            return engine.create_job(parent, accepted.base_model, accepted.spec, duration_s=duration_s).name
+            return create_foreign_job(
+                engine, project, location, base_model=base_model, labels=known_by, duration_s=duration_s
+            ).name
 
-    def set_faults(self, *, list_lag_s: float = 0.0, lost_create_answers: int = 0) -> None:
-        """Play these faults from now on, and no others."""
+    def set_faults(self, faults: Faults | None = None, /, **named: Any) -> None:
+        """Play these faults from now on, and no others; `named` are fields of Faults, instead or on top.
+
+        Raises UsageError for a value that cannot be.
+        """
+        wanted = replace(Faults() if faults is None else faults, **named)
         with self._engine() as engine:
-            engine.world.faults = Faults(list_lag_s=list_lag_s, lost_create_answers=lost_create_answers)
-            engine.world.revision += 1
+            engine.play(wanted)
+
+    def faults(self) -> Faults:
+        """The faults that are still to be played: counts go down as creates meet them."""
+        with self._engine() as engine:
+            return engine.world.faults
+
+    def effects_log(self) -> tuple[Effect, ...]:
+        """The creates and cancels asked through the API that took effect, in their order, whatever was answered."""
+        with self._engine() as engine:
+            return tuple(engine.world.effects)
 
     def configure(self, change: Callable[[Settings], Settings]) -> None:
         """Change the settings of the world from now on."""
@@ -194,7 +207,7 @@ class Simulator:
         with self._lock, self._store.session() as world:
             self._clock.advance_to(world.at)
             engine = Engine(world, self._base_models)
-            engine.advance_to(self._clock.now())
+            advance(engine, self._clock.now())
             yield engine
 
 

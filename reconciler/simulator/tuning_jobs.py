@@ -28,7 +28,7 @@ def routes() -> tuple[Route, ...]:
     """The methods of this collection."""
     return (
         Route(method="POST", pattern=PARENT + "/tuningJobs", answer=_create, creates=True),
-        Route(method="GET", pattern=PARENT + "/tuningJobs", answer=_list),
+        Route(method="GET", pattern=PARENT + "/tuningJobs", answer=_list, lists=True),
         Route(method="GET", pattern=_JOB, answer=_get),
         Route(method="POST", pattern=_JOB + ":cancel", answer=_cancel),
     )
@@ -60,6 +60,7 @@ def _create(engine: Engine, call: Call) -> Resource:
     spec = parse_message(TUNING_JOB, call.payload(), "tuning_job", is_beta=call.is_beta)
     accepted = accept(engine, call.parts["location"], spec)
     job = engine.create_job(parent_of(call), accepted.base_model, accepted.spec)
+    engine.world.record("create", job)
     return job_view(job, engine.now, is_beta=call.is_beta)
 
 
@@ -96,7 +97,9 @@ def _get(engine: Engine, call: Call) -> Resource:
 def _cancel(engine: Engine, call: Call) -> Resource:
     parameters(call, ())
     parse_message({}, call.payload(), "", is_beta=call.is_beta)
-    engine.cancel_job(_named(engine, call))
+    job = _named(engine, call)
+    if engine.cancel_job(job):
+        engine.world.record("cancel", job)
     return {}
 
 
@@ -149,7 +152,7 @@ def _progress(job: Job, state: JobState, now: datetime) -> Resource:
 
 
 def _phase(job: Job, state: JobState, now: datetime) -> str | None:
-    if state is JobState.PENDING and job.slot_at is None:
+    if state in (JobState.PENDING, JobState.QUEUED) and job.slot_at is None:
         return "WAITING_FOR_QUOTA"
     if state is not JobState.RUNNING or job.running_at is None:
         return None

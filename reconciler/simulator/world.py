@@ -11,13 +11,29 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Literal, TypeAlias
 
 from reconciler.model.job import JobState
+from reconciler.model.labels import NONCE
 from reconciler.simulator.answers import Resource
+from reconciler.simulator.faults import Faults, decode_faults
 from reconciler.simulator.outcomes import Outcome
-from reconciler.simulator.settings import Faults, Settings
+from reconciler.simulator.settings import Settings
 
 WORLD_FORMAT = 1
+_FLICKER_S = 30
+
+Verb: TypeAlias = Literal["create", "cancel"]
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A request that took effect. `nonce` is the label of its job by which a submission knows its own, if any."""
+
+    at: datetime
+    verb: Verb
+    job: str
+    nonce: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +42,8 @@ class Job:
 
     `spec` is what was asked, in canonical JSON with the server's defaults filled in. `run_s` is how long it is RUNNING.
     `slot_at`, `running_at` and `ends_at` are None while it waits for quota, and lie ahead until they are reached;
-    `end_state` is None until the end was reached. `outcome` is how it ends when `ends_at` comes.
+    `end_state` is None until the end was reached. `outcome` is how it ends when `ends_at` comes. One that `flickers`
+    goes from PENDING back to QUEUED and forth until it runs.
     """
 
     name: str
@@ -43,6 +60,7 @@ class Job:
     end_state: JobState | None = None
     error: Resource | None = None
     tuned_model: Resource | None = None
+    flickers: bool = False
 
     @property
     def project_number(self) -> str:
@@ -72,7 +90,10 @@ class Job:
             return self.end_state
         if self.cancel_at is not None and self.is_running_at(self.cancel_at):
             return JobState.CANCELLING
-        return JobState.RUNNING if self.is_running_at(instant) else JobState.PENDING
+        if self.is_running_at(instant):
+            return JobState.RUNNING
+        is_back = self.flickers and (instant - self.created_at).total_seconds() // _FLICKER_S % 2 == 1
+        return JobState.QUEUED if is_back else JobState.PENDING
 
     def updated_at(self, instant: datetime) -> datetime:
         """When it last changed, as of then."""
@@ -86,7 +107,8 @@ class World:
 
     `real_at` is the real instant of the last save, None for a world that was never saved. `issued` counts the ids
     given out. `active` is the index of the jobs that have not ended, in create order. Models are keyed
-    `…/models/M@version`.
+    `…/models/M@version`. `effects` are the requests that took effect, in their order. `foreign_at` is when the next
+    foreign job comes, None until that is drawn; `foreign_count` counts those that came.
     """
 
     seed: int
@@ -100,6 +122,14 @@ class World:
     active: dict[str, Job] = field(default_factory=dict)
     models: dict[str, Resource] = field(default_factory=dict)
     endpoints: dict[str, Resource] = field(default_factory=dict)
+    effects: list[Effect] = field(default_factory=list)
+    foreign_at: datetime | None = None
+    foreign_count: int = 0
+
+    def record(self, verb: Verb, job: Job) -> None:
+        """Remember that a request took effect, now."""
+        self.effects.append(Effect(self.at, verb, job.name, job.spec.get("labels", {}).get(NONCE)))
+        self.revision += 1
 
     def put(self, job: Job) -> None:
         """Remember the job as it is now."""
@@ -161,6 +191,9 @@ def encode_world(world: World) -> Resource:
         "jobs": [_encode_job(job) for job in world.jobs.values()],
         "models": world.models,
         "endpoints": world.endpoints,
+        "effects": [[one.at.isoformat(), one.verb, one.job, one.nonce] for one in world.effects],
+        "foreign_at": _instant_text(world.foreign_at),
+        "foreign_count": world.foreign_count,
     }
 
 
@@ -173,10 +206,14 @@ def decode_world(document: Resource) -> World:
         at=datetime.fromisoformat(document["at"]),
         real_at=_instant(document["real_at"]),
         settings=Settings(**document["settings"]),
-        faults=Faults(**document["faults"]),
+        faults=decode_faults(document["faults"]),
         issued=int(document["issued"]),
         models=dict(document["models"]),
         endpoints=dict(document["endpoints"]),
+        # Worlds were saved without these once.
+        effects=[Effect(datetime.fromisoformat(at), *rest) for at, *rest in document.get("effects", ())],
+        foreign_at=_instant(document.get("foreign_at")),
+        foreign_count=int(document.get("foreign_count", 0)),
     )
     for job in document["jobs"]:
         world.put(_decode_job(job))

@@ -74,6 +74,14 @@ class Record:
         """All attempts at one fingerprint, oldest first."""
         return tuple(one for one in self.attempts if one.fingerprint == fingerprint)
 
+    def attempts_made(self, fingerprint: str) -> int:
+        """How many attempts at one fingerprint there were, those the state has lost included.
+
+        The surplus job of a duplicate is none of its own.
+        """
+        made = [one for one in self.attempts_of(fingerprint) if one.because is not Because.DUPLICATE]
+        return max(len(made), max((one.number for one in made), default=0))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:

@@ -1,36 +1,45 @@
 """What every place for a state promises: nothing lost, nothing half, no change by who has not seen the last version.
 
-A store joins by adding to OPENERS a function that is given an empty folder and returns how to open one place anew.
+A place joins by becoming one of the HOMES in conftest.py.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from reconciler.backends.local import LocalStore
 from reconciler.errors import StateConflict
 from reconciler.state.store import StateStore, Stored
+from tests.contract.conftest import Home
 
 Open = Callable[[], StateStore]
 
 
-def local(folder: Path) -> Open:
-    """A file two folders down, neither of which exists yet."""
-    return lambda: LocalStore(folder / "states" / "today" / "support.json")
+COUNT_UP = """
+import os, sys
+from reconciler.backends.open import open_store
+from reconciler.errors import StateConflict
+
+store, done = open_store(sys.argv[1], env=os.environ), 0
+while done < 100:
+    stored = store.read()
+    try:
+        store.write(str(int(stored.text) + 1), expected=stored.version)
+    except StateConflict:
+        continue
+    done += 1
+"""
 
 
-OPENERS: tuple[Callable[[Path], Open], ...] = (local,)
-
-
-@pytest.fixture(params=OPENERS, ids=lambda opener: opener.__name__)
-def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+@pytest.fixture
+def open_store(home: Home) -> Open:
     """How to open the same empty place, as often as wanted."""
-    opener: Callable[[Path], Open] = request.param
-    return opener(tmp_path)
+    return lambda: home.open().state()
 
 
 def test_a_place_nobody_wrote_to_holds_nothing(open_store: Open) -> None:
@@ -113,6 +122,17 @@ def test_no_update_is_lost_between_threads(open_store: Open) -> None:
     stored = open_store().read()
     assert stored is not None
     assert "160" == stored.text
+
+
+def test_no_update_is_lost_between_processes(home: Home) -> None:
+    """Eight processes that each count to a hundred in one place reach eight hundred."""
+    home.open().state().write("0", expected=None)
+    command = [sys.executable, "-c", COUNT_UP, home.location]
+    running = [subprocess.Popen(command, env={**os.environ, **home.env}) for _ in range(8)]
+    assert [0] * 8 == [process.wait() for process in running]
+    stored = home.open().state().read()
+    assert stored is not None
+    assert "800" == stored.text
 
 
 def test_no_reader_sees_half_a_document(open_store: Open) -> None:

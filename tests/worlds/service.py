@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -33,6 +33,7 @@ from reconciler.reconcile import Planned, apply_changes, opened, plan_stack
 from reconciler.simulator.clock import ManualClock
 from reconciler.simulator.settings import OverQuota
 from reconciler.simulator.simulator import Simulator
+from reconciler.state.codec import encode_state
 from reconciler.state.held import load_state
 from reconciler.state.records import State
 from reconciler.state.store import Stored
@@ -93,11 +94,11 @@ class Wire(httpx.BaseTransport):
             return self.inner.handle_request(request)
         is_cancel = request.url.path.endswith(":cancel")
         what = "cancel" if is_cancel else "create"
-        self.on_effect(f"before {what}")
         if is_cancel:
             self.cancels.append(request.url.path.split("/", 2)[2].removesuffix(":cancel"))
         else:
             self.creates.append(json.loads(request.read()))
+        self.on_effect(f"before {what}")
         response = self.inner.handle_request(request)
         self.on_effect(f"after {what}")
         return response
@@ -180,16 +181,21 @@ class Service:
     def apply(
         self,
         desired: Desired,
+        planned: Planned | None = None,
         *,
         wait: bool = True,
         only: Callable[[Change], bool] = lambda change: True,
         until_minutes: float | None = None,
         stop: Callable[[], bool] = lambda: False,
         show: Callable[[Round], None] = lambda last: None,
+        **more: Any,
     ) -> Followed:
-        """A new process plans and carries out what it planned, of which `only` says what was agreed to."""
-        effects = self.effects()
-        planned = self._planned(effects, desired)
+        """A new process plans, unless it is given a plan, and carries out the changes that `only` agrees to.
+
+        `more` are further fields of its effects.
+        """
+        effects = replace(self.effects(), **more)
+        planned = planned or self._planned(effects, desired)
         return apply_changes(
             effects,
             desired,
@@ -212,6 +218,11 @@ class Service:
         held = load_state(self.store)
         assert held is not None, "nothing was stored yet"
         return held.state
+
+    def keep(self, state: State) -> None:
+        """Store this state, as a person would with a command."""
+        stored = self.store.read()
+        self.store.write(encode_state(state), expected=None if stored is None else stored.version)
 
     def own(self) -> list[Resource]:
         """Every job that bears our owner label, oldest first."""

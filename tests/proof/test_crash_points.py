@@ -1,0 +1,147 @@
+"""Every crash point: an apply is killed before and after each thing it changes, started again, and its jobs counted.
+
+A schedule says at which moment each life ends; the last life is not killed. One killed life in all its moments runs
+always, two killed lives in all pairs of moments with `-m long`, a sample of the pairs always.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+
+from reconciler.model.desired import Desired, DesiredModel
+from reconciler.model.job import JobState
+from tests.proof.project import Project, Step, T, apply, models, problems, stack_of
+
+SAMPLED_PAIRS = 25
+# Its first job fails by chance, and no other of the first dozen does.
+FIRST_JOB_FAILS_SEED, FAILURE_RATE = 41, 0.1
+
+
+class Killed(BaseException):
+    """The process ends here; no Exception, so that no error handling survives its own death."""
+
+
+@dataclass(slots=True)
+class Mortal:
+    """A process that dies at its Nth moment: right before or right after a change. None: it never does.
+
+    Waiting and beating change nothing that the change before or after them does not.
+    """
+
+    dies_at: int | None
+    moments: int = 0
+    is_dead: bool = False
+
+    def __call__(self, step: Step, act: Callable[[], T]) -> T:
+        """The step, unless this is the end."""
+        if not step.changes or step.thing == "clock" or step.verb == "beat":
+            return act()
+        self._live_on()
+        result = act()
+        self._live_on()
+        return result
+
+    def _live_on(self) -> None:
+        self.moments += 1
+        self.is_dead = self.is_dead or self.moments == self.dies_at
+        if self.is_dead:
+            raise Killed
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What stands when the killed apply begins, and what it is to do."""
+
+    name: str
+    desired: Desired
+    before: Desired | None = None
+    seed: int = 0
+    failure_rate: float = 0.0
+    faults: dict[str, float] = field(default_factory=dict)
+
+    def project(self) -> Project:
+        """The project, with what was applied before running."""
+        project = Project(seed=self.seed, failure_rate=self.failure_rate)
+        if self.before is not None:
+            apply(project, self.before, wait=False)
+            project.clock.advance(timedelta(minutes=10))
+        project.simulator.set_faults(**self.faults)
+        return project
+
+
+def three() -> tuple[DesiredModel, ...]:
+    """More models than slots."""
+    return models("alpha", "beta", "gamma")
+
+
+ACTIONS = {
+    "new": Scene("new", stack_of(three())),
+    "replace": Scene(
+        "replace",
+        stack_of((*models("alpha", epochs=2), *models("beta"))),
+        before=stack_of(models("alpha")),
+    ),
+    "retry": Scene(
+        "retry",
+        stack_of((*models("alpha", retries=1), *models("beta"))),
+        seed=FIRST_JOB_FAILS_SEED,
+        failure_rate=FAILURE_RATE,
+    ),
+}
+# The settle time is 300 s: a shorter lag must cost nothing, a longer one must not leave a second job.
+FAULTS: dict[str, dict[str, float]] = {
+    "none": {},
+    "lag": {"list_lag_s": 200},
+    "long-lag": {"list_lag_s": 700},
+    "lost": {"lost_create_answers": 2},
+    "lag+lost": {"list_lag_s": 200, "lost_create_answers": 2},
+    "long-lag+lost": {"list_lag_s": 700, "lost_create_answers": 2},
+}
+SCENES = [
+    Scene(f"{name}, {fault}", scene.desired, scene.before, scene.seed, scene.failure_rate, faults)
+    for name, scene in ACTIONS.items()
+    for fault, faults in FAULTS.items()
+]
+
+
+def live(project: Project, desired: Desired, dies_at: int | None) -> Mortal:
+    """One life; whether and when it was killed is in what is returned."""
+    mortal = Mortal(dies_at)
+    try:
+        apply(project, desired, mortal)
+    except Killed:
+        assert mortal.is_dead
+    return mortal
+
+
+def run(scene: Scene, *deaths: int) -> tuple[Project, list[Mortal]]:
+    """The project after lives that died at these moments, and one that did not."""
+    project = scene.project()
+    lives = [live(project, scene.desired, dies_at) for dies_at in (*deaths, None)]
+    return project, lives
+
+
+def verdict(scene: Scene, *deaths: int) -> list[str]:
+    """What is wrong after this schedule, with the schedule, so that a failure can be repeated."""
+    project, _ = run(scene, *deaths)
+    return [f"{scene.name}, killed at {deaths}: {problem}" for problem in problems(project, scene.desired)]
+
+
+def moments_of(scene: Scene, *deaths: int) -> int:
+    """How many moments the life after these deaths has."""
+    _, lives = run(scene, *deaths)
+    return lives[-1].moments
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
+def test_a_kill_at_any_moment_costs_nothing(scene: Scene) -> None:
+    """Killed before or after any change and started again, it leaves one job for each attempt, and all succeed."""
+    moments = moments_of(scene)
+    found = [one for dies_at in range(1, moments + 1) for one in verdict(scene, dies_at)]
+    assert [] == found
