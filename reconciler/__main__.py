@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -9,14 +10,20 @@ from collections.abc import Sequence
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code. `version` is answered before anything else is imported."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    if words in (["version"], ["--version"]):
-        from reconciler.version import __version__
+    try:
+        if words in (["version"], ["--version"]):
+            from reconciler.version import __version__
 
-        sys.stdout.write(f"tuneform {__version__}\n")
-        return 0
-    from reconciler.cli.main import run
+            sys.stdout.write(f"tuneform {__version__}\n")
+            sys.stdout.flush()
+            return 0
+        from reconciler.cli.main import run
 
-    return run(words)
+        return run(words)
+    except BrokenPipeError:
+        # Whoever read our output went away; writing anything more would only fail again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 if __name__ == "__main__":

@@ -7,11 +7,12 @@ https://cloud.google.com/vertex-ai/generative-ai/docs/models/gemini-supervised-t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from reconciler.model.desired import QuotaSettings
+from reconciler.model.fields import Fields
 from reconciler.model.job import LiveJob
 from reconciler.model.observation import Observation
 from reconciler.plan import QuotaView
@@ -21,14 +22,47 @@ from reconciler.state.unseen import unseen_attempts
 # Every project may run at least one tuning job; what is above that is only known where somebody says so.
 ASSUMED_LIMIT = 1
 
+# The lane of the quota that all Gemini tuning jobs share. Other lanes are named by the catalogue.
+GLOBAL_LANE = "global"
+Needs = Mapping[str, int]
+
+
+def one_slot(fields: Fields) -> Needs:
+    """What a job takes where nothing else is known: one global slot."""
+    return {GLOBAL_LANE: 1}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneRules:
+    """What jobs take from which lane, and how much each lane has. `source` says who told the limits."""
+
+    needs_of: Callable[[Fields], Needs] = one_slot
+    limits: Mapping[str, int] = field(default_factory=dict)
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """One quota beside the global one, in its own units: accelerators of a region, or jobs of open models."""
+
+    name: str
+    limit: int
+    own_units: int
+    foreign_units: int
+
+    @property
+    def free(self) -> int:
+        """The units that are left, never below 0."""
+        return max(0, self.limit - self.own_units - self.foreign_units)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
     """Limits and usage at one instant.
 
     `intents` are submissions whose job has not been seen yet, answered or not; each holds a slot. `max_slots` None
-    means no limit of our own. `unread` maps a location that could not be read to the reason; while there is one, free
-    slots are unknown.
+    means no limit of our own. `lanes` are quotas beside the global one. `unread` maps a location that could not be read
+    to the reason; while there is one, free slots are unknown.
     """
 
     limit: int
@@ -39,6 +73,12 @@ class Ledger:
     held: int = 0
     max_slots: int | None = None
     unread: Mapping[str, str]
+    lanes: tuple[Lane, ...] = ()
+
+    def free_units(self) -> dict[str, int] | None:
+        """The units that are left in each lane; None while a location is unread."""
+        free = self.free
+        return None if free is None else {GLOBAL_LANE: free, **{lane.name: lane.free for lane in self.lanes}}
 
     @property
     def free(self) -> int | None:
@@ -65,22 +105,51 @@ class Ledger:
         )
 
 
-def take_ledger(settings: QuotaSettings, state: State, observation: Observation) -> Ledger:
+def take_ledger(
+    settings: QuotaSettings, state: State, observation: Observation, rules: LaneRules | None = None
+) -> Ledger:
     """Limits and usage as the settings, the state and one observation have them."""
+    rules = rules or LaneRules()
     ours = own_job_names(state, observation.jobs)
-    active = [job for job in observation.jobs if job.is_active]
-    live_nonces = {job.nonce for job in observation.jobs if job.owner == state.lineage}
+    active = [(job, rules.needs_of(job.fields)) for job in observation.jobs if job.is_active]
+    unanswered = [rules.needs_of(fields) for fields in _unseen_fields(state, observation)]
+    limit, source = _global_limit(settings, rules)
     return Ledger(
-        limit=ASSUMED_LIMIT if settings.concurrent_jobs is None else settings.concurrent_jobs,
-        limit_source="assumed, the documented minimum" if settings.concurrent_jobs is None else "the stack's manifest",
-        own=tuple(job for job in active if job.name in ours),
-        foreign=tuple(job for job in active if job.name not in ours),
-        intents=sum(1 for intent in state.intents.values() if intent.nonce not in live_nonces)
-        + len(unseen_attempts(state, observation)),
+        limit=limit,
+        limit_source=source,
+        own=tuple(job for job, needs in active if job.name in ours and GLOBAL_LANE in needs),
+        foreign=tuple(job for job, needs in active if job.name not in ours and GLOBAL_LANE in needs),
+        intents=sum(1 for needs in unanswered if GLOBAL_LANE in needs),
         held=_held_slots(state, observation.at),
         max_slots=settings.max_slots,
         unread=observation.unread,
+        lanes=tuple(
+            Lane(
+                name=lane,
+                limit=units,
+                own_units=sum(needs.get(lane, 0) for job, needs in active if job.name in ours)
+                + sum(needs.get(lane, 0) for needs in unanswered),
+                foreign_units=sum(needs.get(lane, 0) for job, needs in active if job.name not in ours),
+            )
+            for lane, units in sorted(rules.limits.items())
+            if lane != GLOBAL_LANE
+        ),
     )
+
+
+def _global_limit(settings: QuotaSettings, rules: LaneRules) -> tuple[int, str]:
+    if settings.concurrent_jobs is not None:
+        return settings.concurrent_jobs, "the stack's manifest"
+    if GLOBAL_LANE in rules.limits and rules.source:
+        return rules.limits[GLOBAL_LANE], rules.source
+    return ASSUMED_LIMIT, "assumed, the documented minimum"
+
+
+def _unseen_fields(state: State, observation: Observation) -> list[Fields]:
+    """The fields of submissions whose job no list shows: sent without an answer, or answered a moment ago."""
+    live_nonces = {job.nonce for job in observation.jobs if job.owner == state.lineage}
+    sent = [intent.fields for intent in state.intents.values() if intent.nonce not in live_nonces]
+    return sent + [attempt.fields for attempt in unseen_attempts(state, observation).values()]
 
 
 def own_job_names(state: State, jobs: Collection[LiveJob]) -> frozenset[str]:

@@ -23,11 +23,13 @@ from reconciler.executor.effects import Effects
 from reconciler.executor.loop import Followed, follow
 from reconciler.model.desired import Desired, Stack
 from reconciler.model.observation import Observation
+from reconciler.outlook import Outlook, look_out
 from reconciler.plan import Action, Change, Plan, Reason
 from reconciler.planner.make import make_plan
 from reconciler.providers.observe import observe
 from reconciler.state.held import Held, load_state
 from reconciler.state.records import Because, State
+from reconciler.transitions import approve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +93,22 @@ def plan_stack(
         obstacles=obstacles,
         warnings=warnings,
         new_owner=new_owner,
+        rules=effects.rules,
     )
     return Planned(plan=plan, held=held, observation=observation)
+
+
+def foresee(effects: Effects, desired: Desired, planned: Planned) -> Outlook:
+    """The queue as it would stand once the plan is approved, with what is expected of each ticket. No I/O."""
+    state = approve(
+        planned.held.state,
+        planned.plan.changes,
+        desired.by_address(),
+        planned.observation,
+        approved_by="",
+        plan_checksum="",
+    )
+    return look_out(desired, state, planned.observation, effects.rules)
 
 
 def apply_changes(

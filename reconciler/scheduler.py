@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from reconciler.quota import Ledger
+from reconciler.quota import GLOBAL_LANE, Ledger, Needs
 from reconciler.state.parents import ParentState
-from reconciler.state.queue import queue_order
 from reconciler.state.records import Ticket
 
 
@@ -47,13 +46,15 @@ class Surroundings:
     """What a ticket's own eligibility rests on, gathered by whoever looked.
 
     `active_jobs` are the names of jobs that have not ended, `submitting` the addresses with an open intent, `wanted`
-    the fingerprint the manifests ask for by address, `parents` the state of each parent by the child's address.
+    the fingerprint the manifests ask for by address, `parents` the state of each parent by the child's address, `needs`
+    the units each takes from which lane, one global slot where it is not said.
     """
 
     active_jobs: Set[str]
     submitting: Set[str]
     wanted: Mapping[str, str]
     parents: Mapping[str, ParentState]
+    needs: Mapping[str, Needs] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,17 +66,41 @@ class Cycle:
 
 
 def admit(tickets: Iterable[Ticket], ledger: Ledger, around: Surroundings, *, now: datetime) -> Cycle:
-    """Who gets a slot now. Never admits more than the ledger has free, and nobody while that is unknown."""
+    """Who gets a slot now; `tickets` come in the order they are to be served.
+
+    Never admits more than the ledger has free, and nobody while that is unknown. A ticket that lacks room closes the
+    lanes it lacks for those behind it, and no other lane.
+    """
     admitted: list[Ticket] = []
     deferred: list[Deferral] = []
-    free = ledger.free
-    for ticket in queue_order(tickets):
-        deferral = _not_eligible(ticket, around, now) or _no_room(ticket, ledger, free, len(admitted))
-        if deferral is None:
-            admitted.append(ticket)
-        else:
+    free, closed = ledger.free_units(), set[str]()
+    for ticket in tickets:
+        needs = around.needs.get(ticket.address, _ONE_SLOT)
+        deferral = _not_eligible(ticket, around, now) or _no_room(ticket, needs, ledger, free, closed)
+        if deferral is not None:
             deferred.append(deferral)
+            closed |= _closes(ticket, needs, deferral, free)
+            continue
+        admitted.append(ticket)
+        for lane, units in needs.items():
+            if free is not None:
+                free[lane] = free.get(lane, 0) - units
     return Cycle(admitted=tuple(admitted), deferred=tuple(deferred))
+
+
+_ONE_SLOT: Needs = {GLOBAL_LANE: 1}
+
+
+def _closes(ticket: Ticket, needs: Needs, deferral: Deferral, free: Mapping[str, int] | None) -> Set[str]:
+    """The lanes that nobody behind this ticket may take from: what it waits for would never come free for it."""
+    if deferral.waits is Waits.NO_SLOT and free is not None:
+        return {lane for lane, units in needs.items() if free.get(lane, 0) < units}
+    if deferral.waits is Waits.BACK_OFF and ticket.refused_by == "quota":
+        # The server said that the quota is used up; asking again for the next in line would be asking the same.
+        return {GLOBAL_LANE} & needs.keys()
+    if deferral.waits is Waits.BACK_OFF and ticket.refused_by == "accelerator":
+        return needs.keys() - {GLOBAL_LANE}
+    return frozenset()
 
 
 def _not_eligible(ticket: Ticket, around: Surroundings, now: datetime) -> Deferral | None:
@@ -110,15 +135,29 @@ def _waits_for_parent(ticket: Ticket, parent: ParentState) -> Deferral:
     return Deferral(ticket=ticket, waits=Waits.PARENT, why=f"waits for {name}")
 
 
-def _no_room(ticket: Ticket, ledger: Ledger, free: int | None, taken: int) -> Deferral | None:
+def _no_room(
+    ticket: Ticket, needs: Needs, ledger: Ledger, free: Mapping[str, int] | None, closed: Set[str]
+) -> Deferral | None:
     if free is None:
         where = ", ".join(sorted(ledger.unread))
         return Deferral(
             ticket=ticket, waits=Waits.SLOTS_UNKNOWN, why=f"{where} could not be read, so free slots are unknown"
         )
-    if taken < free:
+    short = [lane for lane, units in needs.items() if lane in closed or free.get(lane, 0) < units]
+    if not short:
         return None
-    return Deferral(ticket=ticket, waits=Waits.NO_SLOT, why=_blocker(ledger))
+    if GLOBAL_LANE in short:
+        return Deferral(ticket=ticket, waits=Waits.NO_SLOT, why=_blocker(ledger))
+    lane = short[0]
+    return Deferral(ticket=ticket, waits=Waits.NO_SLOT, why=_lane_blocker(ledger, lane, needs[lane]))
+
+
+def _lane_blocker(ledger: Ledger, name: str, units: int) -> str:
+    lane = next((one for one in ledger.lanes if one.name == name), None)
+    if lane is None:
+        return f"needs {units} of quota {name}, of which nobody told the limit"
+    used = f"{lane.own_units} used here, {lane.foreign_units} elsewhere"
+    return f"needs {units} of quota {name}, which has {lane.limit}: {used}"
 
 
 def _blocker(ledger: Ledger) -> str:

@@ -284,10 +284,11 @@ def created(state: State, intent: Intent, job: LiveJob, *, now: datetime, origin
     return draft.state()
 
 
-def refused(state: State, intent: Intent, *, not_before: datetime | None) -> State:
+def refused(state: State, intent: Intent, *, not_before: datetime | None, by: str | None = None) -> State:
     """The state after a definite refusal: nothing was created, so the intent closes.
 
-    With an instant the ticket keeps its place and waits until then; without one it is given up.
+    With an instant the ticket keeps its place and waits until then, refused `by` that kind of refusal; without one it
+    is given up.
     """
     draft = _Draft(state)
     draft.intents.pop(intent.address, None)
@@ -297,7 +298,9 @@ def refused(state: State, intent: Intent, *, not_before: datetime | None) -> Sta
     if not_before is None:
         del draft.queue[intent.address]
     else:
-        draft.queue[intent.address] = replace(ticket, not_before=not_before, refusals=ticket.refusals + 1)
+        draft.queue[intent.address] = replace(
+            ticket, not_before=not_before, refusals=ticket.refusals + 1, refused_by=by
+        )
     return draft.state()
 
 
@@ -315,38 +318,3 @@ def cancel_requested(state: State, address: str, because: Because | None) -> Sta
 
 def _without(mapping: Mapping[str, Intent], keys: Collection[str]) -> dict[str, Intent]:
     return {key: value for key, value in mapping.items() if key not in keys}
-
-
-def duplicates(state: State, observation: Observation) -> tuple[tuple[LiveJob, LiveJob], ...]:
-    """Pairs (kept, surplus) of active jobs of one address, both surely ours; the earlier by (createTime, name) is kept.
-
-    A job is surely ours when its nonce is that of an attempt or intent for which more than one create call was sent.
-    """
-    sent_twice = {
-        attempt.nonce for record in state.records.values() for attempt in record.attempts if attempt.submissions > 1
-    }
-    sent_twice |= {intent.nonce for intent in state.intents.values() if intent.submissions > 1}
-    first: dict[str, LiveJob] = {}
-    pairs = []
-    for job in sorted(observation.jobs, key=lambda one: (one.created_at, one.name)):
-        ours = job.owner == state.lineage and job.nonce in sent_twice
-        if not ours or job.nonce is None or not job.is_active or job.is_cancelling:
-            continue
-        if job.nonce in first:
-            pairs.append((first[job.nonce], job))
-        first.setdefault(job.nonce, job)
-    return tuple(pairs)
-
-
-def duplicate_found(state: State, kept: LiveJob, surplus: LiveJob, *, now: datetime) -> State:
-    """The state in which the kept job stands for the address, and the surplus one is noted as about to be cancelled."""
-    draft = _Draft(state)
-    for address, record in state.records.items():
-        if record.current.nonce != kept.nonce:
-            continue
-        base = replace(record.current, because=None, recorded_at=now)
-        others = tuple(one for one in record.attempts if one.job not in (kept.name, surplus.name))
-        ended = replace(base, job=surplus.name, location=surplus.location, because=Because.DUPLICATE)
-        stands = replace(base, job=kept.name, location=kept.location)
-        draft.records[address] = replace(record, attempts=(*others, ended, stands))
-    return draft.state()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from reconciler.backends.bucket import ConditionError, UnsettledError, named_endpoint
 from reconciler.errors import StateError, UsageError
@@ -111,10 +112,7 @@ def _opened(
         variable = next((one for one in variables if env.get(one)), None)
         if variable is not None:
             config[key] = named_endpoint(variable, env[variable]) if key == "endpoint" else env[variable]
-    options = {
-        "client_options": {"allow_http": config.get("endpoint", "").startswith("http://"), **_TIMEOUTS},
-        "retry_config": _RETRY_CONFIG,
-    }
+    options = {"client_options": _client_options(config.get("endpoint")), "retry_config": _RETRY_CONFIG}
     secrets = tuple(config[key] for key in sorted(cloud.secrets & config.keys()))
     try:
         store = make(module, config, options)
@@ -125,6 +123,15 @@ def _opened(
             f"{_plain(str(error), secrets)}. Look at these variables of the environment: {all_variables}.",
         ) from None
     return ObstoreBucket(store, cloud=cloud, url=f"{cloud.scheme}://{name}", secrets=secrets)
+
+
+def _client_options(endpoint: str | None) -> dict[str, Any]:
+    if endpoint is None or not endpoint.startswith("http://"):
+        return {"allow_http": True, **_TIMEOUTS}
+    # Plain http is for this machine only, and no proxy stands before it; obstore excludes hosts only from a proxy that
+    # it is given, so it is given one that is never asked.
+    never_proxied = f"{urlsplit(endpoint).hostname},169.254.169.254"
+    return {"allow_http": True, "proxy_url": endpoint, "proxy_excludes": never_proxied, **_TIMEOUTS}
 
 
 class ObstoreBucket:
@@ -215,6 +222,12 @@ class ObstoreBucket:
                 # S3 is in the middle of another write to the object, which may come to nothing.
                 raise UnsettledError(f"{self._cloud.name} answered 409", is_open=False) from None
             raise ConditionError from None
+        except NotImplementedError:
+            raise StateError(
+                "This store has no conditions",
+                f"{self._url} is set up without conditional writes, and two runs would overwrite each other's state. "
+                "Look at AWS_CONDITIONAL_PUT in the environment.",
+            ) from None
         except exceptions.BaseError as error:
             raise self._failure(doing, name, error) from None
 
@@ -222,8 +235,6 @@ class ObstoreBucket:
         return any(code in str(error) for code in ("NoSuchBucket", "ContainerNotFound"))
 
     def _failure(self, doing: str, name: str, error: Exception) -> UnsettledError | StateError:
-        from obstore.exceptions import GenericError
-
         text = str(error)
         if _METADATA.search(text):
             return StateError(
@@ -233,8 +244,6 @@ class ObstoreBucket:
             )
         match = _STATUS.search(text)
         status = int(match[1]) if match else None
-        if status is None and not isinstance(error, GenericError):
-            return self._refused(doing, name, error)
         if status is None or status in (408, 409, 429) or status >= 500:
             said = f"{self._cloud.name} answered {self._said(error)}" if status else self._said(error)
             return UnsettledError(said, is_open=status not in (409, 429))
@@ -263,6 +272,7 @@ class ObstoreBucket:
 def _plain(text: str, secrets: tuple[str, ...]) -> str:
     """The first paragraph in one line, without URLs, which may hold a signature, and without secrets."""
     text = re.sub(r"https?://\S+", "[URL]", text.split("\n\nDebug source")[0])
+    text = re.sub(r"sig=[^&\s]+", "sig=[secret]", text)
     for secret in secrets:
         if len(secret) >= _SECRET_MIN_CHARS:
             text = text.replace(secret, "[secret]")

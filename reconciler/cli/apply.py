@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.options import allow_options, lock_option, manifests_option, new_owner_option, target_option
+from reconciler.cli.options import (
+    allow_options,
+    lock_option,
+    manifests_option,
+    max_wait_option,
+    new_owner_option,
+    target_option,
+)
 
 
 @click.command(name="apply")
@@ -19,7 +26,9 @@ from reconciler.cli.options import allow_options, lock_option, manifests_option,
 )
 @click.option("--strict-once", is_flag=True, help="Halt where a submission was never answered; do not send it again.")
 @new_owner_option
+@max_wait_option
 @lock_option
+@click.option("--queued", is_flag=True, help="Plan nothing new: only serve what is queued already.")
 @allow_options
 def command(
     plan_file: Path | None,
@@ -30,6 +39,8 @@ def command(
     lock_timeout_s: float,
     strict_once: bool,
     new_owner: bool,
+    max_wait_s: float | None,
+    queued: bool,
     **allowed: int | None,
 ) -> int:
     """Make live what the manifests declare.
@@ -55,6 +66,8 @@ def command(
             lock_timeout_s=lock_timeout_s,
             strict_once=strict_once,
             new_owner=new_owner,
+            max_wait_s=max_wait_s,
+            queued=queued,
             allowed=Allowed(counts),
         )
     )

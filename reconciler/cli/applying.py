@@ -8,18 +8,19 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from reconciler.cli.leasing import finished, leased
 from reconciler.cli.output import remark, result, style_for
 from reconciler.cli.planning import make_session_plan, read_plan
 from reconciler.cli.progress import Progress
-from reconciler.cli.session import Session, open_session, stop_on_signals, who
+from reconciler.cli.session import Session, open_session, stop_on_signals, who, with_limits
 from reconciler.errors import ExitCode, PlanError, UsageError
 from reconciler.executor.loop import Ended, Followed
 from reconciler.model.desired import Desired
 from reconciler.plan import Change, Plan, Reason, plan_checksum
-from reconciler.reconcile import Planned, apply_changes, refuse_stale
+from reconciler.reconcile import Planned, apply_changes, foresee, refuse_stale
 from reconciler.renderers.plan_text import render_plan
 from reconciler.renderers.status_text import render_status
 from reconciler.renderers.text import Style, clean, plural
@@ -42,6 +43,8 @@ class Request:
     lock_timeout_s: float = 0.0
     strict_once: bool = False
     new_owner: bool = False
+    max_wait_s: float | None = None
+    queued: bool = False
     allowed: Allowed = field(default_factory=Allowed)
 
 
@@ -49,18 +52,36 @@ def apply_command(request: Request) -> int:
     """Plans, asks, applies, tells; the exit code."""
     refuse_unasked(request)
     progress = Progress(sys.stderr)
-    session = open_session(request.manifests, report=progress.report)
+    session = with_limits(open_session(request.manifests, report=progress.report))
     effects = replace(session.effects, strict_once=request.strict_once)
     session = replace(session, effects=effects, new_owner=request.new_owner)
     if request.plan_file is None:
         planned = make_session_plan(session, request.targets)
     else:
         session, planned = _saved(session, request.plan_file)
-    result(render_plan(planned.plan, style_for(sys.stdout, request.manifests)) + "\n")
+    if request.queued:
+        planned = queued_only(planned)
+    outlook = foresee(session.effects, session.desired, planned)
+    result(render_plan(planned.plan, style_for(sys.stdout, request.manifests), outlook) + "\n")
     if not planned.plan.has_changes and not _has_work(session):
         _refuse_errored(planned.plan)
         return _code(statuses(session.desired, session.held.state, planned.observation), planned.plan)
-    return carry_out_plan(session, planned, request, progress)
+    return carry_out_plan(session, planned, request, progress, queued_only if request.queued else _as_it_is)
+
+
+def queued_only(planned: Planned) -> Planned:
+    """The plan cut down to what was approved before and waits, is being submitted, or runs: nothing new."""
+    state = planned.held.state
+    going = state.queue.keys() | state.intents.keys()
+    kept = tuple(one for one in planned.plan.changes if one.address in going and one.reason in _SERVED)
+    return replace(planned, plan=replace(planned.plan, changes=kept))
+
+
+_SERVED = frozenset({Reason.QUEUED, Reason.SUBMITTING, Reason.SUBMITTED, Reason.CANCELLING})
+
+
+def _as_it_is(planned: Planned) -> Planned:
+    return planned
 
 
 def carry_out_plan(
@@ -68,7 +89,7 @@ def carry_out_plan(
     shown: Planned,
     request: Request,
     progress: Progress,
-    narrow: Callable[[Planned], Planned] = lambda planned: planned,
+    narrow: Callable[[Planned], Planned] = _as_it_is,
 ) -> int:
     """Everything after the plan is shown: limits, question, lease, work, the end.
 
@@ -101,6 +122,7 @@ def carry_out_plan(
             wait=request.wait,
             approved_by=who(),
             plan_checksum=checksum,
+            until=_until(holder, request),
             stop=session.stop.is_set,
             show=lambda last: progress.show(holder.desired, last),
         )
@@ -108,6 +130,12 @@ def carry_out_plan(
         held = finished(holder, followed.held, _outcome(followed, withheld))
     remark(f"History: {held.state.history_head}")
     return _tell_end(session.desired, planned.plan, followed, withheld, style_for(sys.stdout, request.manifests))
+
+
+def _until(session: Session, request: Request) -> datetime | None:
+    if request.max_wait_s is None:
+        return None
+    return session.effects.clock.now() + timedelta(seconds=request.max_wait_s)
 
 
 def _outcome(followed: Followed, withheld: tuple[Change, ...]) -> dict[str, object]:
@@ -121,7 +149,7 @@ def _agreed(shown: Planned, fresh: Planned, request: Request) -> Planned:
 
     Raises StalePlanError when a person or a file said yes to something else.
     """
-    if request.plan_file is not None or not request.auto_approve:
+    if request.plan_file is not None or not (request.auto_approve or request.queued):
         refuse_stale(shown.plan, fresh.plan)
         by_address = {change.address for change in shown.plan.changes}
         kept = tuple(change for change in fresh.plan.changes if change.address in by_address)
@@ -140,7 +168,7 @@ def _refuse_errored(plan: Plan) -> None:
 
 def refuse_unasked(request: Request) -> None:
     """Raises UsageError when nobody can be asked and nobody said yes beforehand; before anything is done."""
-    if request.auto_approve or request.plan_file is not None or sys.stdin.isatty():
+    if request.auto_approve or request.queued or request.plan_file is not None or sys.stdin.isatty():
         return
     raise UsageError(
         "Nobody can be asked",
@@ -151,7 +179,7 @@ def refuse_unasked(request: Request) -> None:
 
 def confirmed(request: Request, question: str) -> bool:
     """Whether a person says yes, or said so beforehand."""
-    if request.auto_approve or request.plan_file is not None:
+    if request.auto_approve or request.queued or request.plan_file is not None:
         return True
     sys.stderr.write(question)
     sys.stderr.flush()

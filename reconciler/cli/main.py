@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import io
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "apply": ("reconciler.cli.apply", "Make live what the manifests declare, through the quota's queue."),
     "destroy": ("reconciler.cli.destroy", "Cancel what runs and forget the rest; models are kept."),
     "status": ("reconciler.cli.status", "Show each model's job, model, endpoint and experiment."),
+    "queue": ("reconciler.cli.queue", "Show who waits, for what, until when; hold and release slots."),
+    "wait": ("reconciler.cli.wait", "Watch until all that runs and waits has ended."),
     "retry": ("reconciler.cli.retry", "Tune one address again, because you ask for it."),
     "cancel": ("reconciler.cli.cancel", "Cancel the running or queued job of one address."),
     "import": ("reconciler.cli.importing", "Let jobs that exist already stand for declared models."),
@@ -101,10 +102,6 @@ def run(words: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         sys.stderr.write("\nStopped. Jobs that were submitted go on; nothing is lost.\n")
         return ExitCode.WORK_LEFT
-    except BrokenPipeError:
-        # Whoever read our output went away; writing anything more would only fail again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.ERROR
     return code if isinstance(code, int) else ExitCode.DONE
 
 

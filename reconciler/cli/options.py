@@ -43,6 +43,17 @@ def target_option(command: Command) -> Command:
     )(command)
 
 
+def max_wait_option(command: Command) -> Command:
+    """`--max-wait SECONDS`, after which to stop watching with exit code 4."""
+    return click.option(
+        "--max-wait",
+        "max_wait_s",
+        type=click.FloatRange(min=0),
+        metavar="SECONDS",
+        help="Stop waiting after so long (exit 4); jobs go on.",
+    )(command)
+
+
 def new_owner_option(command: Command) -> Command:
     """`--new-owner`, to begin a state beside another owner of the same stack name."""
     return click.option(

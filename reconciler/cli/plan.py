@@ -30,18 +30,22 @@ def command(
     Signs: + tune, -/+ replace, ~ update, - cancel, x delete, = leave, > adopt, . forget.
     """
     from reconciler.cli.planning import make_session_plan, save_plan
-    from reconciler.cli.session import open_session
+    from reconciler.cli.session import open_session, with_limits
     from reconciler.plan import encode_plan
+    from reconciler.reconcile import foresee
     from reconciler.renderers.plan_text import render_plan
+    from reconciler.renderers.queue_text import encode_queue
 
-    session = replace(open_session(manifests), new_owner=new_owner)
-    plan = make_session_plan(session, targets).plan
+    session = replace(with_limits(open_session(manifests)), new_owner=new_owner)
+    planned = make_session_plan(session, targets)
+    plan = planned.plan
+    outlook = foresee(session.effects, session.desired, planned)
     if out is not None:
         save_plan(plan, out)
     if as_json:
-        result_json(encode_plan(plan))
+        result_json({**encode_plan(plan), "queue": encode_queue(outlook, session.held.state.holds)["queue"]})
     else:
-        result(render_plan(plan, style_for(sys.stdout, manifests)))
+        result(render_plan(plan, style_for(sys.stdout, manifests), outlook))
     if out is not None:
         command_line = style_for(sys.stderr, manifests).command(f"tuneform apply {out}")
         remark(f"\nSaved. To do exactly this, run:\n\n      {command_line}")

@@ -27,7 +27,7 @@ def command(address: str, manifests: Path, auto_approve: bool, no_wait: bool, lo
     from reconciler.cli.output import result, style_for
     from reconciler.cli.planning import make_session_plan
     from reconciler.cli.progress import Progress
-    from reconciler.cli.session import open_session
+    from reconciler.cli.session import open_session, with_limits
     from reconciler.errors import UsageError
     from reconciler.reconcile import Planned, retried
     from reconciler.renderers.plan_text import render_plan
@@ -35,7 +35,7 @@ def command(address: str, manifests: Path, auto_approve: bool, no_wait: bool, lo
     request = Request(manifests=manifests, auto_approve=auto_approve, wait=not no_wait, lock_timeout_s=lock_timeout_s)
     refuse_unasked(request)
     progress = Progress(sys.stderr)
-    session = open_session(manifests, report=progress.report)
+    session = with_limits(open_session(manifests, report=progress.report))
 
     def narrow(planned: Planned) -> Planned:
         changes = retried(planned, address)

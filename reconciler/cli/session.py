@@ -19,20 +19,18 @@ from types import FrameType
 
 from reconciler.catalogue.catalogue import Catalogue, LifecycleStage, lifecycle_of, load_catalogue
 from reconciler.catalogue.check import base_model_of, check_models, retired_diagnostic
+from reconciler.cli.service import Service, offline_rules, open_service, read_rules, trusted_endpoint
 from reconciler.errors import Diagnostic, ExitCode, ManifestError, Severity, UsageError
 from reconciler.events import Event
 from reconciler.executor.effects import Effects
 from reconciler.manifest.load import load_manifests
-from reconciler.model.clock import Clock
 from reconciler.model.desired import Desired, DesiredModel, Stack
 from reconciler.model.fields import Fields
-from reconciler.providers.protocol import Provider
 from reconciler.reconcile import opened
 from reconciler.state.held import Held
 from reconciler.state.store import StateStore
 
 VERTEX_AI = "vertex-ai"
-SIMULATOR = "simulator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +54,7 @@ class Session:
     effects: Effects
     held: Held
     stop: threading.Event
+    service: Service
     new_owner: bool = False
 
     @property
@@ -110,21 +109,43 @@ def open_session(
     checked = check_manifests(directory)
     stack = checked.desired.stack
     stop = threading.Event()
-    endpoint = _trusted_endpoint(stack)
-    provider, clock = _service(stack, endpoint, stop)
+    endpoint = trusted_endpoint(stack)
+    service = open_service(stack, endpoint, stop)
     store = (open_state or open_store)(stack)
     effects = Effects(
-        provider=provider,
+        provider=service.provider,
         store=store,
-        clock=clock,
+        clock=service.clock,
         locations=(),
         new_id=lambda: uuid.uuid4().hex,
         report=report,
         defaults=_defaults(checked),
+        rules=offline_rules(checked.catalogue),
     )
     held = opened(effects, stack, endpoint or VERTEX_AI, lineage=str(uuid.uuid4()))
     effects = with_locations(effects, checked, held)
-    return Session(checked=checked, effects=effects, held=held, stop=stop)
+    return Session(checked=checked, effects=effects, held=held, stop=stop, service=service)
+
+
+def with_limits(session: Session) -> Session:
+    """The session with the limits of the quotas as Google tells them now; what it does not tell is a warning.
+
+    I/O by the service.
+    """
+    rules, problems = read_rules(session.service, session.desired, session.checked.catalogue)
+    session = replace(session, effects=replace(session.effects, rules=rules))
+    if not problems:
+        return session
+    warning = Diagnostic(
+        severity=Severity.WARNING,
+        rule="quota-not-read",
+        summary="The quota could not be read",
+        detail=f"One job at a time is assumed, the documented minimum; set `quota.concurrentJobs` to say more.\n"
+        f"{chr(10).join(problems)}",
+        source=session.desired.stack.source,
+    )
+    checked = replace(session.checked, warnings=(*session.checked.warnings, warning))
+    return replace(session, checked=checked)
 
 
 def with_locations(effects: Effects, checked: Checked, held: Held) -> Effects:
@@ -192,73 +213,6 @@ def _defaults(checked: Checked) -> Callable[[DesiredModel], Fields]:
         return {} if base is None else checked.catalogue.default_fields(base)
 
     return defaults
-
-
-class StoppableClock:
-    """A clock whose sleep ends early when somebody asks to stop. `speed` is clock seconds per real second."""
-
-    def __init__(self, now: Callable[[], datetime], speed: Callable[[], float], stop: threading.Event) -> None:
-        self._now = now
-        self._speed = speed
-        self._stop = stop
-
-    def now(self) -> datetime:
-        """The present instant, aware UTC."""
-        return self._now()
-
-    def sleep(self, seconds: float) -> None:
-        """Return after that many seconds of this clock, or when somebody asks to stop."""
-        self._stop.wait(seconds / self._speed())
-
-
-def _trusted_endpoint(stack: Stack) -> str | None:
-    """Where requests go. Whoever may edit a manifest must not have your credentials sent to a host of theirs."""
-    from urllib.parse import urlsplit
-
-    from reconciler.providers.hosts import is_google_url, is_loopback
-
-    named = os.environ.get("TUNEFORM_ENDPOINT")
-    if named or stack.endpoint in (None, SIMULATOR):
-        return named or stack.endpoint
-    if is_google_url(stack.endpoint) or is_loopback(urlsplit(stack.endpoint).hostname or ""):
-        return stack.endpoint
-    raise UsageError(
-        "The endpoint of the stack is not trusted",
-        f"{stack.source} sends requests, and with them your credentials, to {stack.endpoint}. That is not Google's "
-        "and not on this machine. If you trust it, say so yourself:",
-        command=f"export TUNEFORM_ENDPOINT={stack.endpoint}",
-    )
-
-
-def _service(stack: Stack, endpoint: str | None, stop: threading.Event) -> tuple[Provider, Clock]:
-    from reconciler.providers.auth import FixedToken, bearer_tokens
-    from reconciler.providers.connection import Connection
-    from reconciler.providers.hosts import check_endpoint
-    from reconciler.providers.http import Http
-    from reconciler.providers.vertex import VertexClient
-
-    if endpoint == SIMULATOR and stack.simulator is not None:
-        from reconciler.simulator.embedded import open_embedded
-
-        settings = stack.simulator
-        embedded = open_embedded(settings)
-        clock = StoppableClock(embedded.clock.now, lambda: settings.speed, stop)
-        http = Http(connection=Connection(transport=embedded.transport), tokens=FixedToken("simulator"), clock=clock)
-        return VertexClient(project=stack.project, http=http), clock
-    if endpoint == SIMULATOR:
-        raise UsageError(
-            "The stack has no simulator",
-            "TUNEFORM_ENDPOINT=simulator needs `endpoint: simulator` in the stack, which says where its world is kept.",
-        )
-    connection = Connection()
-    speeds: list[VertexClient] = []
-    clock = StoppableClock(lambda: datetime.now(UTC), lambda: speeds[0].simulator_speed or 1.0, stop)
-    http = Http(connection=connection, tokens=bearer_tokens(os.environ, connection), clock=clock)
-    client = VertexClient(
-        project=stack.project, http=http, endpoint=None if endpoint is None else check_endpoint(endpoint)
-    )
-    speeds.append(client)
-    return client, clock
 
 
 def stop_on_signals(stop: threading.Event, say: Callable[[str], None]) -> None:

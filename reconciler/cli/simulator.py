@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from textwrap import indent
 from typing import Literal
 
 import click
@@ -13,7 +12,7 @@ from reconciler.errors import ExitCode
 from reconciler.simulator.faults import fault_table, parse_faults
 
 
-@click.command(name="simulator", epilog=f"\b\nFaults:\n{indent(fault_table(), '  ')}\n")
+@click.command(name="simulator", epilog=f"\b\n{fault_table()}\n")
 @click.option("--port", type=click.IntRange(0, 65535), default=8787, show_default=True, help="0 takes any free port.")
 @click.option(
     "--world",

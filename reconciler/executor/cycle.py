@@ -13,23 +13,25 @@ order of its steps is the protocol of safe submission:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconciler.errors import StateError
 from reconciler.events import Kind
 from reconciler.executor.effects import Effects, cancel, save, tell
-from reconciler.executor.submit import end_duplicates, submit, write_intents
+from reconciler.executor.submit import end_duplicates, settle_duplicates, submit, write_intents
 from reconciler.model.desired import Desired
+from reconciler.model.job import LiveJob
 from reconciler.model.observation import Observation
 from reconciler.plan import Action, Change, Reason
 from reconciler.planner.make import make_plan
 from reconciler.providers.observe import observe
-from reconciler.quota import Ledger, take_ledger
+from reconciler.quota import Ledger, own_job_names, take_ledger
 from reconciler.scheduler import Cycle, Deferral, Surroundings, admit
-from reconciler.state.held import Held
+from reconciler.state.held import Held, refreshed
 from reconciler.state.history import Entry, EntryKind
 from reconciler.state.parents import parent_states
-from reconciler.state.records import Because, State
+from reconciler.state.queue import queue_order
+from reconciler.state.records import Attempt, Because, State
 from reconciler.state.unseen import SETTLE_TIME, unseen_attempts
 from reconciler.transitions import adopt_intents, approve, cancel_requested, drop_settled_intents, note_ended
 
@@ -103,29 +105,86 @@ def run_cycle(
     desired: Desired,
     scope: frozenset[str],
     *,
+    seen: Observation | None = None,
     stop: Callable[[], bool] = lambda: False,
     show: Callable[[Round], None] = lambda round: None,
 ) -> Round:
-    """One pass: look, settle what is open, retry what declared it, admit, submit, look again.
+    """One pass: look, settle what is open, follow up, admit, submit, look again.
 
-    Only tickets and records of addresses in `scope` are acted on. Nothing is submitted once `stop` says so. `show` is
-    given the round as it stands before the creates are sent.
+    With `seen`, what an earlier pass saw, only the locations that can have changed for us are listed anew; before
+    anything is submitted all of them are. Only tickets and records of addresses in `scope` are acted on. Nothing is
+    submitted once `stop` says so. `show` is given the round as it stands before the creates are sent.
     """
-    observation = observe(effects.provider, effects.locations, now=effects.clock.now())
-    state = _settled(effects, adopt_intents(held.state, observation), observation)
-    state = _with_retries(effects, state, desired, observation, scope)
-    held = end_duplicates(effects, save(effects, held, state), observation)
-    ledger = take_ledger(desired.stack.quota, held.state, observation)
-    cycle = _admit(held.state, desired, observation, ledger, scope)
-    if not cycle.admitted or stop():
-        return Round(held=held, observation=observation, ledger=ledger, deferred=cycle.deferred, given_up={})
-    held = write_intents(effects, held, desired, cycle.admitted, observation)
-    ledger = take_ledger(desired.stack.quota, held.state, observation)
-    show(Round(held=held, observation=observation, ledger=ledger, deferred=cycle.deferred, given_up={}))
-    intents = [held.state.intents[ticket.address] for ticket in cycle.admitted]
-    held, observation, given_up = submit(effects, held, desired, intents, observation)
-    ledger = take_ledger(desired.stack.quota, held.state, observation)
-    return Round(held=held, observation=observation, ledger=ledger, deferred=cycle.deferred, given_up=given_up)
+    # Where nothing is watched one location is still asked, for the server's time that back-offs count by.
+    held = refreshed(effects.store, held) if held.state.queue else held
+    watched = () if seen is None else watched_locations(held.state, seen) or (desired.stack.location,)
+    locations = effects.locations if seen is None else watched
+    newer = observe(effects.provider, locations, now=effects.clock.now())
+    look = _Look(newer if seen is None else seen.updated(newer), is_full=seen is None)
+    decided = _decide(effects, held, desired, scope, look)
+    if decided.cycle.admitted and not look.is_full and not stop():
+        # A slot that looks free may have been taken by somebody we were not watching.
+        full = observe(effects.provider, effects.locations, now=look.observation.at)
+        decided = _decide(effects, decided.held, desired, scope, _Look(full, is_full=True))
+    admitted = () if stop() else decided.cycle.admitted
+    if not admitted:
+        return _round(desired, effects, decided, decided.held)
+    held = write_intents(effects, decided.held, desired, admitted, decided.observation)
+    show(_round(desired, effects, decided, held))
+    intents = [held.state.intents[ticket.address] for ticket in admitted]
+    held, observation, given_up = submit(effects, held, desired, intents, decided.observation)
+    return _round(desired, effects, replace(decided, observation=observation), held, given_up)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    observation: Observation
+    is_full: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decided:
+    held: Held
+    observation: Observation
+    cycle: Cycle
+
+
+def _decide(effects: Effects, held: Held, desired: Desired, scope: frozenset[str], look: _Look) -> _Decided:
+    """The state settled by what was seen, written, and who would get a slot."""
+    observation = look.observation
+    state, doubled = settle_duplicates(effects, adopt_intents(held.state, observation), observation)
+    state = _settled(effects, state, observation)
+    state = _with_follow_ups(effects, state, desired, observation, scope)
+    held = save(effects, held, state)
+    end_duplicates(effects, doubled)
+    ledger = take_ledger(desired.stack.quota, held.state, observation, effects.rules)
+    cycle = _admit(effects, held.state, desired, observation, ledger, scope)
+    return _Decided(held=held, observation=observation, cycle=cycle)
+
+
+def _round(
+    desired: Desired, effects: Effects, decided: _Decided, held: Held, given_up: Mapping[str, str] | None = None
+) -> Round:
+    return Round(
+        held=held,
+        observation=decided.observation,
+        ledger=take_ledger(desired.stack.quota, held.state, decided.observation, effects.rules),
+        deferred=decided.cycle.deferred,
+        given_up=given_up or {},
+    )
+
+
+def watched_locations(state: State, seen: Observation) -> tuple[str, ...]:
+    """Where something of ours, or something that keeps ours waiting, may have changed since that look.
+
+    Our jobs that have not ended, submissions not seen yet, locations that could not be read, and, while something
+    waits, the active jobs of others.
+    """
+    ours = own_job_names(state, seen.jobs)
+    locations = {intent.location for intent in state.intents.values()} | set(seen.unread)
+    locations |= {attempt.location for attempt in unseen_attempts(state, seen).values()}
+    locations |= {job.location for job in seen.jobs if job.is_active and (job.name in ours or state.queue)}
+    return tuple(sorted(locations))
 
 
 def _settled(effects: Effects, state: State, observation: Observation) -> State:
@@ -148,27 +207,58 @@ def _settled(effects: Effects, state: State, observation: Observation) -> State:
     return settled
 
 
-def _with_retries(
+def _with_follow_ups(
     effects: Effects, state: State, desired: Desired, observation: Observation, scope: frozenset[str]
 ) -> State:
-    """Tickets for jobs that failed and whose manifest declares retries; the only create nobody approves anew."""
-    records = state.records.values()
-    ended_badly = {job.name for job in observation.jobs if job.has_failed}
-    if not any(record.current.job in ended_badly and record.address in scope for record in records):
+    """What follows without a new approval: a declared retry, and the adoption that a roll-back's cancel was for.
+
+    A retry is the only create that nobody approves anew, and it was approved by the manifest that declares it.
+    """
+    jobs = observation.by_name()
+    current = {address: record.current for address, record in state.records.items() if address in scope}
+    if not any(_may_follow(one, jobs.get(one.job)) for one in current.values()):
         return state
-    plan = make_plan(desired, state, observation, now=observation.at, defaults=effects.defaults)
-    retries = [one for one in plan.changes if one.reason is Reason.RETRY and one.address in scope]
-    for change in retries:
-        tell(effects, Kind.RETRY, change.address, change.why, change.job)
-    return approve(state, retries, desired.by_address(), observation, approved_by="lifecycle.retries", plan_checksum="")
+    plan = make_plan(desired, state, observation, now=observation.at, defaults=effects.defaults, rules=effects.rules)
+    follow_ups = [
+        one
+        for one in plan.changes
+        if one.address in scope
+        and (one.reason is Reason.RETRY or (one.action is Action.ADOPT and one.reason is Reason.ROLLED_BACK))
+    ]
+    for change in follow_ups:
+        kind = Kind.RETRY if change.reason is Reason.RETRY else Kind.ADOPTED
+        tell(effects, kind, change.address, change.why, change.job)
+    return approve(
+        state, follow_ups, desired.by_address(), observation, approved_by="the approval before", plan_checksum=""
+    )
 
 
-def _admit(state: State, desired: Desired, observation: Observation, ledger: Ledger, scope: frozenset[str]) -> Cycle:
-    tickets = [ticket for address, ticket in state.queue.items() if address in scope]
+def _may_follow(attempt: Attempt, job: LiveJob | None) -> bool:
+    """Whether this job's end may ask for something more; a look at one job, where a plan looks at all."""
+    if job is None or job.is_active:
+        return False
+    return job.has_failed or attempt.because is Because.REPLACED
+
+
+def _admit(
+    effects: Effects,
+    state: State,
+    desired: Desired,
+    observation: Observation,
+    ledger: Ledger,
+    scope: frozenset[str],
+) -> Cycle:
+    tickets = queue_order(ticket for address, ticket in state.queue.items() if address in scope)
+    wanted = desired.by_address()
     around = Surroundings(
         active_jobs=frozenset(job.name for job in observation.jobs if job.is_active),
         submitting=state.intents.keys() | unseen_attempts(state, observation).keys(),
         wanted={model.address: model.fingerprint for model in desired.models},
         parents=parent_states(tickets, desired, state, observation),
+        needs={
+            ticket.address: effects.rules.needs_of(wanted[ticket.address].fields)
+            for ticket in tickets
+            if ticket.address in wanted
+        },
     )
     return admit(tickets, ledger, around, now=observation.at)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from reconciler.errors import ApiError
+from reconciler.errors import ApiError, StateConflict
 from reconciler.events import Event, Kind
 from reconciler.model.clock import Clock
 from reconciler.model.desired import DesiredModel
 from reconciler.model.fields import Fields
 from reconciler.providers.protocol import Provider
+from reconciler.quota import LaneRules
 from reconciler.state.chronicle import Chronicle, NoChronicle
-from reconciler.state.held import Held, save_state
+from reconciler.state.held import Held, refreshed, save_state
 from reconciler.state.history import Entry, EntryKind
 from reconciler.state.records import State
 from reconciler.state.store import StateStore
@@ -25,7 +26,7 @@ class Effects:
     `locations` are all locations whose jobs share the quota. `new_id` gives a fresh id for each state write. `report`
     is told what happens. `check` raises when we may no longer write. `chronicle` keeps the history. `strict_once` halts
     where a submission was never answered, instead of submitting again after the settle time. `defaults` are the
-    service's own field values.
+    service's own field values, `rules` what jobs take from which quota.
     """
 
     provider: Provider
@@ -37,6 +38,7 @@ class Effects:
     check: Callable[[], None] = lambda: None
     chronicle: Chronicle = field(default_factory=NoChronicle)
     strict_once: bool = False
+    rules: LaneRules = field(default_factory=LaneRules)
     defaults: Callable[[DesiredModel], Fields] = lambda model: {}
 
 
@@ -53,7 +55,12 @@ def save(effects: Effects, held: Held, state: State) -> Held:
     head = effects.chronicle.flush()
     if head is not None:
         state = replace(state, history_head=head)
-    return save_state(effects.store, held, state, effects.new_id)
+    try:
+        return save_state(effects.store, held, state, effects.new_id)
+    except StateConflict:
+        # Somebody may have changed a hold meanwhile, which nobody has to be asked for. Anything else raises here.
+        fresh = refreshed(effects.store, held)
+        return save_state(effects.store, fresh, replace(state, holds=fresh.state.holds), effects.new_id)
 
 
 def cancel(effects: Effects, address: str, job: str, why: str) -> bool:

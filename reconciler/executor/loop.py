@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from reconciler.executor.cycle import Round, run_cycle
 from reconciler.executor.effects import Effects
 from reconciler.model.desired import Desired
+from reconciler.model.observation import Observation
 from reconciler.scheduler import Deferral, Waits
 from reconciler.state.held import Held
 from reconciler.state.unseen import unseen_attempts
 
 POLL_INTERVAL_S = 30.0
+# Between submissions only locations with jobs that matter are listed; the rest this often, for what nobody expects.
+FULL_LOOK_EVERY = timedelta(hours=1)
 
 
 class Ended(StrEnum):
@@ -58,9 +61,13 @@ def follow(
     and as it ends.
     """
     given_up: dict[str, str] = {}
+    seen: Observation | None = None
+    full_at = effects.clock.now()
     while True:
-        last = run_cycle(effects, held, desired, scope, stop=stop, show=show)
-        held = last.held
+        if effects.clock.now() - full_at >= FULL_LOOK_EVERY:
+            seen, full_at = None, effects.clock.now()
+        last = run_cycle(effects, held, desired, scope, seen=seen, stop=stop, show=show)
+        held, seen = last.held, last.observation
         given_up |= last.given_up
         show(last)
         ended = _ended(effects, last, scope, wait=wait, until=until, stop=stop)

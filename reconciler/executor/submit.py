@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
+from reconciler.duplicates import Duplicate, find_duplicates, note_duplicates
 from reconciler.errors import ApiError, Refusal
 from reconciler.events import Kind
 from reconciler.executor.effects import Effects, cancel, save, tell
@@ -18,7 +19,7 @@ from reconciler.providers.protocol import JobRequest
 from reconciler.state.held import Held
 from reconciler.state.parents import parent_model
 from reconciler.state.records import Because, Intent, Origin, State, Ticket
-from reconciler.transitions import created, duplicate_found, duplicates, intend, refused
+from reconciler.transitions import adopt_intents, created, intend, refused
 
 # A refused create tries again after 30 s, then twice as long each time, up to 5 minutes.
 BACK_OFF_FIRST_S = 30.0
@@ -52,7 +53,10 @@ def submit(
             given_up[intent.address] = problem
     held = save(effects, held, state)
     after = observe(effects.provider, locations, now=observation.at)
-    return end_duplicates(effects, held, after), observation.updated(after), given_up
+    state, doubled = settle_duplicates(effects, adopt_intents(held.state, after), after)
+    held = save(effects, held, state)
+    end_duplicates(effects, doubled)
+    return held, observation.updated(after), given_up
 
 
 def _submit_one(
@@ -131,7 +135,8 @@ def _after_refusal(
         ticket = state.queue.get(intent.address)
         wait_s = _back_off_s(0 if ticket is None else ticket.refusals, error.retry_after_s)
         tell(effects, Kind.REFUSED, intent.address, f"refused, again in {wait_s:.0f} s: {said}", None)
-        return refused(state, intent, not_before=now + timedelta(seconds=wait_s)), None
+        again_at = now + timedelta(seconds=wait_s)
+        return refused(state, intent, not_before=again_at, by=error.kind.value), None
     tell(effects, Kind.GIVEN_UP, intent.address, f"refused for good: {said}", None)
     return refused(state, intent, not_before=None), said
 
@@ -143,12 +148,18 @@ def _back_off_s(refusals: int, retry_after_s: float | None) -> float:
     return min(BACK_OFF_MAX_S, BACK_OFF_FIRST_S * 2.0 ** min(refusals, 10))
 
 
-def end_duplicates(effects: Effects, held: Held, observation: Observation) -> Held:
-    """Of two jobs for one attempt the later is cancelled; what is kept and what ends is written first."""
-    for kept, surplus in duplicates(held.state, observation):
-        state = duplicate_found(held.state, kept, surplus, now=observation.at)
-        held = save(effects, held, state)
-        address = next((r.address for r in state.records.values() if r.current.job == kept.name), kept.name)
-        tell(effects, Kind.DUPLICATE, address, f"a second job was made; {kept.name} is kept", surplus.name)
-        cancel(effects, address, surplus.name, Because.DUPLICATE.value)
-    return held
+def settle_duplicates(effects: Effects, state: State, observation: Observation) -> tuple[State, tuple[Duplicate, ...]]:
+    """The state that knows of two jobs for one attempt which of them stands for it, and what there is to end."""
+    found = find_duplicates(state, observation)
+    for one in found:
+        if not one.is_known:
+            text = f"a second job was made; {one.kept.name} is kept"
+            tell(effects, Kind.DUPLICATE, one.address, text, one.surplus.name)
+    return note_duplicates(state, found), found
+
+
+def end_duplicates(effects: Effects, found: Iterable[Duplicate]) -> None:
+    """Asks for the cancel of what is one too many and still runs; that it is must be written before."""
+    for one in found:
+        if one.is_to_end:
+            cancel(effects, one.address, one.surplus.name, Because.DUPLICATE.value)

@@ -28,9 +28,19 @@ class Observation:
         return {job.name: job for job in self.jobs}
 
     def updated(self, newer: Observation) -> Observation:
-        """This look with the locations that a later one read again, at the later one's time."""
+        """This look with the locations that a later one asked for as that one found them, at the later one's time.
+
+        Jobs of a location that the later one could not read are kept as last seen, and the location is unread.
+        """
         kept = tuple(job for job in self.jobs if job.location not in newer.read)
-        return replace(self, at=max(self.at, newer.at), jobs=kept + newer.jobs, read=self.read | newer.read)
+        still_unread = {location: why for location, why in self.unread.items() if location not in newer.read}
+        return replace(
+            self,
+            at=max(self.at, newer.at),
+            jobs=kept + newer.jobs,
+            read=(self.read - newer.unread.keys()) | newer.read,
+            unread={**still_unread, **newer.unread},
+        )
 
     @property
     def is_complete(self) -> bool:

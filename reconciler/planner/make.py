@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -16,7 +16,7 @@ from reconciler.planner.facts import Facts, gather_facts
 from reconciler.planner.hints import rename_hints
 from reconciler.planner.table import decide
 from reconciler.planner.verdict import Verdict
-from reconciler.quota import take_ledger
+from reconciler.quota import LaneRules, take_ledger
 from reconciler.state.queue import queue_places
 from reconciler.state.records import State
 from reconciler.version import __version__
@@ -35,12 +35,13 @@ def make_plan(
     obstacles: Mapping[str, Diagnostic] | None = None,
     warnings: Iterable[Diagnostic] = (),
     new_owner: bool = False,
+    rules: LaneRules | None = None,
 ) -> Plan:
     """The plan for a whole stack.
 
     `obstacles` maps an address to what forbids tuning it now (a retired base model); it counts only where the plan
     would create a job. `defaults` gives the values the service fills in for fields a model does not set. `new_owner`
-    lets a state begin beside another owner of the same stack name.
+    lets a state begin beside another owner of the same stack name. `rules` say what jobs take from which quota.
     """
     facts = gather_facts(desired, state, observation, places=queue_places(state.queue.values()), defaults=defaults)
     changes = tuple(_change(one, decide(one)) for one in facts)
@@ -63,7 +64,7 @@ def make_plan(
         serial=state.serial,
         digests=desired.digests,
         changes=changes,
-        quota=take_ledger(desired.stack.quota, state, observation).view(),
+        quota=take_ledger(desired.stack.quota, state, observation, rules).view(),
         complete=observation.is_complete,
         unknown=_unknown(observation),
         unmanaged=_unmanaged(facts, state, observation),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
-from reconciler.errors import ApiError
+from reconciler.errors import ApiError, Refusal
 from reconciler.model.observation import Observation
 from reconciler.providers.protocol import Listing, Provider
 
@@ -48,5 +48,11 @@ def _list_all(provider: Provider, locations: Sequence[str]) -> list[Listing | Ap
 
     if len(locations) <= 1:
         return [list_one(location) for location in locations]
+    first, rest = locations[:MAX_LISTS_AT_ONCE], locations[MAX_LISTS_AT_ONCE:]
     with ThreadPoolExecutor(max_workers=MAX_LISTS_AT_ONCE) as pool:
-        return list(pool.map(list_one, locations))
+        answers = list(pool.map(list_one, first))
+        away = [one for one in answers if isinstance(one, ApiError) and one.kind is Refusal.UNREACHABLE]
+        if len(away) == len(first):
+            # Not eight locations are away, but the way there; the others would only make their user wait longer.
+            return [*answers, *(away[0] for _ in rest)]
+        return [*answers, *pool.map(list_one, rest)]

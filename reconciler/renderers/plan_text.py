@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from reconciler.model.fields import Effect, FieldChange, Value
+from reconciler.outlook import Outlook
 from reconciler.plan import Action, Change, Plan, QuotaView, Reason
 from reconciler.renderers.diagnostics import render_diagnostics
+from reconciler.renderers.queue_text import expected_rows
 from reconciler.renderers.text import Style, clean, columns, plural, short
 
 # Up to so many rows every address is shown; above, what is left alone is only counted.
@@ -32,10 +34,17 @@ _EFFECT_WORDS = {
 }
 _QUIET = frozenset({Reason.SUCCEEDED, Reason.IN_PROGRESS, Reason.QUEUED})
 
+_STARTING = frozenset({Action.CREATE, Action.REPLACE})
 
-def render_plan(plan: Plan, style: Style) -> str:
+
+def render_plan(plan: Plan, style: Style, outlook: Outlook | None = None) -> str:
     """The whole plan as text, ending in its summary line."""
     blocks = [_headline(plan, style), *_rows(plan, style), "\n".join(style.wrap(_quota(plan.quota)))]
+    if outlook is not None:
+        asked = {
+            change.address for change in plan.changes if change.action in _STARTING or change.reason is Reason.QUEUED
+        }
+        blocks.append(expected_rows(outlook, asked, style))
     if plan.unknown:
         unknown = "Not looked at: " + "; ".join(clean(one) for one in plan.unknown) + "."
         blocks.append("\n".join(style.dim(line) for line in style.wrap(unknown)))
@@ -128,20 +137,27 @@ def _painter(change: Change, style: Style) -> Callable[[str], str]:
 def _details(change: Change, style: Style) -> list[str]:
     fields = [one for one in change.field_changes if _is_worth_a_line(one)]
     rows = [
-        [clean(one.path), f"{_value(one.before)} -> {_value(one.after)}", style.dim(_EFFECT_WORDS[one.effect])]
+        [clean(one.path), f"{_value(one.before)} -> {_value(one.after)}", style.dim(_effect(change, one))]
         for one in fields
     ]
     lines = columns(rows, indent=_UNDER)
     if not all(style.fits(line) for line in lines):
-        lines = [line for one in fields for line in _folded(one, style)]
+        lines = [line for one in fields for line in _folded(change, one, style)]
     if change.job is not None and change.action is not Action.LEAVE:
         lines.append(style.dim(f"{_UNDER}{short(change.job)}"))
     return lines
 
 
-def _folded(one: FieldChange, style: Style) -> list[str]:
+def _effect(change: Change, one: FieldChange) -> str:
+    """What the difference asks for; a shaping field asks for nothing where the address is not tuned again."""
+    if one.effect is Effect.RETRAIN and change.action not in (Action.CREATE, Action.REPLACE):
+        return ""
+    return _EFFECT_WORDS[one.effect]
+
+
+def _folded(change: Change, one: FieldChange, style: Style) -> list[str]:
     return [
-        f"{_UNDER}{clean(one.path)}  {style.dim(_EFFECT_WORDS[one.effect])}",
+        f"{_UNDER}{clean(one.path)}  {style.dim(_effect(change, one))}".rstrip(),
         f"{_UNDER}     {_value(one.before)}",
         f"{_UNDER}  -> {_value(one.after)}",
     ]
@@ -192,8 +208,8 @@ def summary_line(plan: Plan) -> str:
         return f"Plan: {', '.join(parts + rest + tail)}."
     if not plan.complete:
         return "No changes planned, and not everything could be read."
-    models = f"{plural(as_declared, 'model')} {_AS_DECLARED}"
-    return f"No changes: {', '.join([models, *rest])}."
+    models = [f"{plural(as_declared, 'model')} {_AS_DECLARED}"] if as_declared or not rest else []
+    return f"No changes: {', '.join(models + rest)}."
 
 
 def _left_word(reason: Reason) -> str:

@@ -31,7 +31,8 @@ def render_status(
         return "Nothing is declared and nothing is recorded."
     blocks = [line for one in found for line in _block(one, now, style)]
     if any("…/" in line for line in blocks):
-        blocks += ["", style.dim("… stands for what does not fit; `tuneform status --json` has names whole.")]
+        remark = "… stands for what does not fit; `tuneform status --json` has names whole."
+        blocks += ["", *(style.dim(line) for line in style.wrap(remark))]
     return "\n".join([*blocks, *([""] if blocks else []), style.bold(phase_line(counted))])
 
 

@@ -18,7 +18,7 @@ whose count is above 0, those without an effect when it arrives, the others when
     The next N creates take effect:
       lost_create_answers=N  503
       reset_after=N          the connection is reset
-      slow_after=N           no answer in time; a served world gives it slow_s late
+      slow_after=N           no answer in time; a served world answers slow_s late
       malformed_answers=N    200 with a body that is no JSON
       truncated_answers=N    200, and the connection ends within the body
       slow_s=S               how late slow ones are, in real seconds (90)
@@ -26,10 +26,10 @@ whose count is above 0, those without an effect when it arrives, the others when
       list_lag_s=S           a new job is absent from lists for S
       unread_locations=L,L   every list of these locations is answered 503
       cancel_race=SHARE      of cancelled running jobs, that succeed all the same
-      cancel_ignored=SHARE   of jobs, whose cancels are answered but change nothing
+      cancel_ignored=SHARE   of jobs, whose cancels are answered and do nothing
       flicker=SHARE          of new jobs, that go back from PENDING to QUEUED
                              every half minute until they run
-      foreign_per_hour=X     jobs of others a simulated hour, on average, by chance;
+      foreign_per_hour=X     jobs of others in a simulated hour, by chance;
                              the quota counts them, and refuses or delays them
       foreign_project=P      ... the project they come to; needed with the above
       foreign_locations=L,L  ... their locations, by chance (us-central1)

@@ -12,7 +12,7 @@ from datetime import datetime
 from email.utils import format_datetime
 from urllib.parse import parse_qs, unquote
 
-from reconciler.simulator import endpoints, models, tuning_jobs
+from reconciler.simulator import endpoints, models, quotas, tuning_jobs
 from reconciler.simulator.answers import (
     JSON_TYPE,
     Call,
@@ -82,7 +82,7 @@ def _answer(engine: Engine, request: Request) -> Response:
 
 
 def _routes() -> tuple[Route, ...]:
-    return (*tuning_jobs.routes(), *models.routes(), *endpoints.routes())
+    return (*tuning_jobs.routes(), *models.routes(), *endpoints.routes(), *quotas.routes())
 
 
 def _routed(request: Request) -> tuple[Route, Call]:

@@ -5,11 +5,12 @@ So a state never claims what the history does not tell. Does I/O through the sto
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from reconciler.errors import StateConflict, StateError
-from reconciler.state.history import GENESIS, Entry, Head, read_line, write_line
+from reconciler.state.history import GENESIS, Entry, EntryKind, Head, Line, read_line, write_line
 from reconciler.state.store import StateStore
 
 
@@ -77,22 +78,41 @@ class RunChronicle:
         """The document of this run: the first free number after what the state covers and after killed runs."""
         if self._store is not None:
             return self._store
-        run = 1 if self._covered is None else self._covered.run
-        while True:
-            store = self._open_run(run)
-            stored = store.read()
-            if stored is None:
-                self._store, self._run = store, run
-                return store
+        run, newest = 1 if self._covered is None else self._covered.run, None
+        while (store := self._open_run(run)).read() is not None:
+            run, newest = run + 1, store
+        if newest is not None:
             # The last line of the newest run is what we follow, whether or not a state covers it.
-            self._head = _last_line(stored.text, store.where, run)
-            run += 1
+            self._head = _closed(newest, run - 1, self._pending[0].at)
+        self._store, self._run = store, run
+        return store
 
 
-def _last_line(text: str, where: str, run: int) -> Head:
-    lines = text.splitlines()
+def _closed(store: StateStore, run: int, at: datetime) -> Head:
+    """The last line of a run, once it can write no more.
+
+    A run that never ended was killed, or lives on although its lease is gone: what it still added behind the line that
+    we follow would look like tampering. So it is ended here, on top of its last version, which makes its writes fail.
+    """
+    while True:
+        stored = store.read()
+        lines = [] if stored is None else stored.text.splitlines()
+        last = _last_line(lines, store.where)
+        if stored is None or last.entry.kind is EntryKind.RUN_ENDED:
+            return Head(run=run, digest=last.digest)
+        ended = Entry(kind=EntryKind.RUN_ENDED, at=at, facts={"ended": "abandoned"})
+        line, digest = write_line(ended, run=run, number=len(lines) + 1, prev=last.digest)
+        try:
+            store.write("".join(f"{one}\n" for one in (*lines, line)), expected=stored.version)
+        except StateConflict:
+            # It lives, and wrote once more in between.
+            continue
+        return Head(run=run, digest=digest)
+
+
+def _last_line(lines: Sequence[str], where: str) -> Line:
     try:
-        return Head(run=run, digest=read_line(lines[-1]).digest)
+        return read_line(lines[-1])
     except (ValueError, IndexError) as error:
         raise StateError(
             "The history is damaged",

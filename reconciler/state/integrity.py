@@ -114,7 +114,8 @@ def _ticket_problems(address: str, ticket: Ticket) -> Iterator[str]:
             yield f"{name}.{key} is {count}, below 0."
     if ticket.parent == address:
         yield f"{name}.parent is the address itself, so it would wait for ever."
-    for key, at in (("enqueuedAt", ticket.enqueued_at), ("notBefore", ticket.not_before)):
+    instants = (("enqueuedAt", ticket.enqueued_at), ("readyAt", ticket.ready_at), ("notBefore", ticket.not_before))
+    for key, at in instants:
         for problem in _zone_problems(key, at):
             yield f"{name}.{problem}"
 

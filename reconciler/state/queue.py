@@ -14,9 +14,15 @@ from reconciler.state.records import Ticket
 CLASS_WORTH = timedelta(hours=24)
 
 
+def waits_since(ticket: Ticket) -> datetime:
+    """The instant from which its waiting counts: when it was enqueued, or when what it depends on was there."""
+    return ticket.enqueued_at if ticket.ready_at is None else max(ticket.enqueued_at, ticket.ready_at)
+
+
 def queue_key(ticket: Ticket) -> tuple[datetime, datetime, str]:
     """Where a ticket stands in the queue; it never changes while the ticket waits."""
-    return ticket.enqueued_at - ticket.priority.rank * CLASS_WORTH, ticket.enqueued_at, ticket.address
+    since = waits_since(ticket)
+    return since - ticket.priority.rank * CLASS_WORTH, since, ticket.address
 
 
 def queue_order(tickets: Iterable[Ticket]) -> tuple[Ticket, ...]:

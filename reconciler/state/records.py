@@ -105,9 +105,10 @@ class Intent:
 class Ticket:
     """An approved create that waits for a slot. `enqueued_at` never changes while it waits.
 
-    `after` is a job that must have ended first (the one this replaces). `not_before` None means: as soon as there is
-    room. `refusals` counts refused submissions, for the back-off; `submissions` counts create calls whose answer never
-    came.
+    `ready_at` is when the model it is tuned from was there, from when on its waiting counts; None where it depends on
+    nothing, or on what is not there yet. `after` is a job that must have ended first (the one this replaces).
+    `not_before` None means: as soon as there is room. `refusals` counts refused submissions, for the back-off, and
+    `refused_by` is the kind of the last; `submissions` counts create calls whose answer never came.
     """
 
     address: str
@@ -117,10 +118,12 @@ class Ticket:
     priority: Priority
     location: str
     enqueued_at: datetime
+    ready_at: datetime | None = None
     not_before: datetime | None = None
     after: str | None = None
     parent: str | None = None
     refusals: int = 0
+    refused_by: str | None = None
     submissions: int = 0
     approved_by: str = ""
     plan_checksum: str = ""

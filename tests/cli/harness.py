@@ -134,7 +134,8 @@ class Shop:
     def start(self, *words: str, **more: Any) -> subprocess.Popen[str]:
         """The command in a process of its own, its output piped; no terminal unless `stdin` is one."""
         given: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(self.words(*words), env=environment(), cwd=self.root, text=True, **(given | more))
+        given |= {"env": environment(), "cwd": self.root} | more
+        return subprocess.Popen(self.words(*words), text=True, **given)
 
 
 def environment(**changes: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Whatever is wrong with manifests, state, world, endpoint or credentials: said in words, nothing lost, nothing made."""
+"""Whatever is wrong with manifests, state, world, endpoint or credentials is said in words; nothing is lost or made."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -211,7 +212,7 @@ def test_a_read_only_state_folder_stops_before_anything_is_made(shop: Shop) -> N
     ],
 )
 def test_the_state_of_another_place_is_refused(
-    shop: Shop, what: str, was: str, now: str, change: dict[str, object]
+    shop: Shop, what: str, was: str, now: str, change: dict[str, Any]
 ) -> None:
     """A stack that is pointed elsewhere names both places, and nothing is forgotten or made."""
     shop.apply()

@@ -7,13 +7,14 @@ import os
 import re
 import subprocess
 import sys
+from typing import Any
 
 import jsonschema
 import pytest
 
 from reconciler.cli.main import COMMANDS
 from reconciler.version import __version__
-from tests.cli.harness import ROOT, Shop, environment
+from tests.cli.harness import ROOT, Shop, environment, model
 
 FEWEST_WORDS = 12
 
@@ -100,7 +101,7 @@ def test_schema_checks_the_shipped_manifests(shop: Shop) -> None:
     assert [] == found
 
 
-def typed(value: object) -> object:
+def typed(value: Any) -> Any:
     """The value with its numbers and booleans read as JSON reads them, since dates are text in a manifest."""
     if isinstance(value, dict):
         return {key: typed(one) for key, one in value.items()}
@@ -114,7 +115,8 @@ def typed(value: object) -> object:
 def test_schema_refuses_a_misspelt_key(shop: Shop) -> None:
     """What `validate` refuses for its shape, the schema refuses too."""
     schema = shop.run_bare("schema").document
-    wrong = {"apiVersion": "tuneform/v1", "kind": "TunedModel", "metadata": {"name": "a"}, "spec": {"baseModle": "b"}}
+    wrong: Any = model("alpha")
+    wrong["spec"]["baseModle"] = wrong["spec"].pop("baseModel")
     assert not jsonschema.validators.validator_for(schema)(schema).is_valid(wrong)
 
 

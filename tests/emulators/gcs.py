@@ -1,6 +1,6 @@
 """The part of the Cloud Storage JSON API that keeps objects under generation conditions, served on loopback.
 
-Buckets are there from the start; `faults` are spent one a request, and `honours_conditions` can be turned off.
+Buckets are there from the start; `faults` are spent one a request, and conditions can be `ignored`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from enum import Enum
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 Answer = tuple[int, bytes, Mapping[str, str]]
@@ -33,7 +34,7 @@ class FakeGcs:
         self.buckets = set(buckets)
         self.faults: deque[Lose | Answer | None] = deque()
         self.requests: list[tuple[str, str, Mapping[str, str]]] = []
-        self.honours_conditions = True
+        self.ignored: Literal["none", "create", "update"] = "none"
         self._generation = 1_700_000_000_000_000
         self._lock = threading.Lock()
 
@@ -77,7 +78,7 @@ class FakeGcs:
         return document({"name": key[1], "generation": str(self._generation)})
 
     def _fits(self, key: tuple[str, str], condition: str | None) -> bool:
-        if condition is None or not self.honours_conditions:
+        if condition is None or self.ignored == ("create" if condition == "0" else "update"):
             return True
         return int(condition) == self.objects.get(key, (0, b""))[0]
 
@@ -125,7 +126,7 @@ def served(fake: FakeGcs) -> Iterator[str]:
             else:
                 self.close_connection = True
 
-        do_GET = do_POST = do_DELETE = do_any
+        do_GET = do_POST = do_PUT = do_DELETE = do_any
 
         def respond(self, answer: Answer) -> None:
             status, body, headers = answer

@@ -37,13 +37,14 @@ from reconciler.state.history import Entry, EntryKind, read_head, verify
 from reconciler.state.lease import LEASE_TIME, HeldLease, Lease, confirm_lease, release_lease, renew_lease, take_lease
 from reconciler.state.records import State
 from reconciler.state.store import StateStore, Stored, changed_elsewhere
+from reconciler.state.unseen import SETTLE_TIME
 from tests.builders import AT, LINEAGE, LOCATION, PROJECT, a_model, a_stack, desired_of
 
 Resource = dict[str, Any]
 T = TypeVar("T")
 
-# Longer than half the settle time would let a cycle see an intent only once before it is given up.
-STRIDE = timedelta(seconds=140)
+# Just below the settle time, so that an open intent is looked at once more before it is given up.
+STRIDE = SETTLE_TIME - timedelta(seconds=10)
 _GONE = frozenset({JobState.CANCELLED.value, JobState.CANCELLING.value})
 
 
@@ -285,12 +286,19 @@ def _taken(leases: StateStore, who: str, clock: ProcessClock) -> HeldLease:
 
 
 def survivors(project: Project) -> Counter[tuple[str, str, str]]:
-    """How many jobs that nobody cancels there are for each address, fingerprint and attempt."""
-    return Counter(
-        (job["labels"][NAME], job["labels"][SPEC], job["labels"][ATTEMPT])
-        for job in project.jobs()
-        if job["state"] not in _GONE
-    )
+    """How many jobs that nobody cancelled there are for each address, fingerprint and attempt.
+
+    One that failed before anybody could see that it is one too many is not counted beside another.
+    """
+    alive: Counter[tuple[str, str, str]] = Counter()
+    failed = set()
+    for job in project.jobs():
+        key = (job["labels"][NAME], job["labels"][SPEC], job["labels"][ATTEMPT])
+        if job["state"] == JobState.FAILED:
+            failed.add(key)
+        elif job["state"] not in _GONE:
+            alive[key] += 1
+    return alive + Counter(failed - alive.keys())
 
 
 def problems(project: Project, desired: Desired) -> list[str]:
@@ -307,13 +315,14 @@ def problems(project: Project, desired: Desired) -> list[str]:
 
 def _miscounted(project: Project, desired: Desired, state: State) -> Iterator[str]:
     counts = survivors(project)
-    yield from (f"{count} jobs survive for {key}" for key, count in counts.items() if count > 1)
-    for model in desired.models:
-        made = {attempt.number for attempt in state.records[model.address].attempts_of(model.fingerprint)}
-        for number in sorted(made):
-            key = (address_label(model.address), model.fingerprint, str(number))
-            if counts[key] != 1:
-                yield f"{counts[key]} jobs survive for {key}"
+    expected = {
+        (address_label(model.address), model.fingerprint, str(attempt.number))
+        for model in desired.models
+        for attempt in state.records[model.address].attempts_of(model.fingerprint)
+    }
+    for key in sorted(counts.keys() | expected):
+        if counts[key] > 1 or (key in expected and counts[key] != 1):
+            yield f"{counts[key]} jobs survive for {key}"
 
 
 def _unfinished(project: Project, desired: Desired, state: State) -> Iterator[str]:

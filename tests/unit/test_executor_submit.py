@@ -190,8 +190,8 @@ class TestLookBeforeCreate:
         planned = service.plan(desired)
 
         def go_blind(what: str) -> None:
-            if "alpha" in (service.store.text or "") and '"intents"' in (service.store.text or ""):
-                service.wire.unread = frozenset({"us-central1"}) if service.state.intents else frozenset()
+            if what == "after write" and service.state.intents:
+                service.wire.unread = frozenset({"us-central1"})
 
         service.store.on_effect = go_blind
         followed = service.apply(desired, planned, wait=False)

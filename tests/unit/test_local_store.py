@@ -1,4 +1,4 @@
-"""What a state in a file promises beyond every store: processes, crashes, full disks, and files in the way."""
+"""What a state in a file promises beyond every store: crashes, full disks, and files in the way."""
 
 from __future__ import annotations
 
@@ -12,22 +12,6 @@ import pytest
 
 from reconciler.backends.local import LocalStore
 from reconciler.errors import StateError
-
-COUNT_UP = """
-import sys
-from pathlib import Path
-from reconciler.backends.local import LocalStore
-from reconciler.errors import StateConflict
-
-store, done = LocalStore(Path(sys.argv[1])), 0
-while done < 100:
-    stored = store.read()
-    try:
-        store.write(str(int(stored.text) + 1), expected=stored.version)
-    except StateConflict:
-        continue
-    done += 1
-"""
 
 # Dies before the Nth thing that reaches the file system: an audit hook is told of each of them before it happens.
 DIE_WHILE_WRITING = """
@@ -90,17 +74,6 @@ def python(program: str, *arguments: object) -> list[str]:
 def texts(folder: Path) -> dict[str, str]:
     """Every file of a folder with its text, but for the lock."""
     return {path.name: path.read_text() for path in sorted(folder.iterdir()) if not path.name.endswith(".lock")}
-
-
-def test_no_update_is_lost_between_processes(tmp_path: Path) -> None:
-    """Eight processes that each count to a hundred in one file reach eight hundred."""
-    store = LocalStore(tmp_path / "s.json")
-    store.write("0", expected=None)
-    running = [subprocess.Popen(python(COUNT_UP, store.path)) for _ in range(8)]
-    assert [0] * 8 == [process.wait() for process in running]
-    stored = store.read()
-    assert stored is not None
-    assert "800" == stored.text
 
 
 @pytest.mark.parametrize("before", [None, "old"])

@@ -28,7 +28,7 @@ from reconciler.state.records import State
 from reconciler.transitions import approve
 
 PLANS = Path(__file__).parents[1] / "plans"
-CASES = sorted(path.name for path in PLANS.iterdir() if path.is_dir())
+CASES = sorted(path.parent.name for path in PLANS.glob("*/live.json"))
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 Golden = Callable[[str, str], None]
 

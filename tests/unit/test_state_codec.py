@@ -153,6 +153,7 @@ def states(draw: st.DrawFn) -> State:
         priority=st.sampled_from(Priority),
         location=texts,
         enqueued_at=instants,
+        ready_at=st.none() | instants,
         not_before=st.none() | instants,
         after=st.none() | texts,
         parent=st.none() | texts.map("parent of {}".format),

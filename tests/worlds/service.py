@@ -174,6 +174,10 @@ class Service:
             report=self.events.append,
         )
 
+    def stride(self, stride: timedelta) -> None:
+        """Let processes look at most once in so much time from now on."""
+        self._process_clock = Strides(self.clock, stride)
+
     def plan(self, desired: Desired) -> Planned:
         """The plan of a new process."""
         return self._planned(self.effects(), desired)
