@@ -150,8 +150,12 @@ def _adopt(draft: _Draft, change: Change, model: DesiredModel | None, observatio
         return
     job = next((one for one in observation.jobs if one.name == change.job), None)
     if job is not None:
-        draft.append(change.address, _attempt_by_label(job, model, observation.at))
-        draft.queue.pop(change.address, None)
+        attempt = _attempt_by_label(job, model, observation.at)
+        ticket = draft.queue.pop(change.address, None)
+        if ticket is not None and ticket.nonce == job.nonce:
+            # It came of a submission that was given up for lost: the state knows its mark as well as its labels do.
+            attempt = replace(attempt, origin=Origin.CREATED, submissions=max(1, ticket.submissions))
+        draft.append(change.address, attempt)
 
 
 def _attempt_by_label(job: LiveJob, model: DesiredModel | None, now: datetime) -> Attempt:

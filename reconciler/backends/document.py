@@ -54,21 +54,14 @@ class DocumentStore:
         if expected is None and not self.is_proven:
             check_conditions(self.objects, self.name)
         if expected is not None and self.keeps_backup:
-            self._keep(expected)
+            # The new version matters more than a copy of the old: it may name a job that nothing else remembers.
+            with contextlib.suppress(StateError):
+                self.objects.copy(self.name, self._backup, expected=expected)
         return self.objects.put(self.name, text.encode("utf-8"), expected=expected)
 
     @property
     def _backup(self) -> str:
         return f"{self.name}.backup"
-
-    def _keep(self, version: str) -> None:
-        try:
-            self.objects.copy(self.name, self._backup, expected=version)
-        except StateConflict:
-            raise
-        except StateError:
-            # The new version matters more: it may name a job that nothing else remembers.
-            return
 
 
 def check_conditions(objects: Objects, name: str) -> None:

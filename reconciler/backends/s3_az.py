@@ -127,7 +127,7 @@ def _opened(
 
 def _client_options(endpoint: str | None) -> dict[str, Any]:
     if endpoint is None or not endpoint.startswith("http://"):
-        return {"allow_http": True, **_TIMEOUTS}
+        return {"allow_http": False, **_TIMEOUTS}
     # Plain http is for this machine only, and no proxy stands before it; obstore excludes hosts only from a proxy that
     # it is given, so it is given one that is never asked.
     never_proxied = f"{urlsplit(endpoint).hostname},169.254.169.254"
@@ -163,7 +163,7 @@ class ObstoreBucket:
         """Upload in one piece under If-None-Match or If-Match."""
         import obstore
 
-        # An empty key in the mode is refused, and an upload in parts would come without the condition.
+        # An empty key in the mode is refused, and an upload in parts takes no condition.
         mode: Any = "create" if expected is None else {"e_tag": expected}
         with self._explained("write", name):
             result = obstore.put(self._store, name, content, mode=mode, use_multipart=False)

@@ -16,14 +16,16 @@ from reconciler.cli.output import remark, result, style_for
 from reconciler.cli.planning import make_session_plan, read_plan
 from reconciler.cli.progress import Progress
 from reconciler.cli.session import Session, open_session, stop_on_signals, who, with_limits
+from reconciler.duplicates import find_duplicates
 from reconciler.errors import ExitCode, PlanError, UsageError
 from reconciler.executor.loop import Ended, Followed
 from reconciler.model.desired import Desired
+from reconciler.model.observation import Observation
 from reconciler.plan import Change, Plan, Reason, plan_checksum
 from reconciler.reconcile import Planned, apply_changes, foresee, refuse_stale
 from reconciler.renderers.plan_text import render_plan
 from reconciler.renderers.status_text import render_status
-from reconciler.renderers.text import Style, clean, plural
+from reconciler.renderers.text import Style, clean, duration, plural
 from reconciler.safety import NEEDS_A_YES, Allowed, kinds_of, permitted, refuse_large
 from reconciler.status import ModelStatus, Phase, statuses
 
@@ -63,7 +65,7 @@ def apply_command(request: Request) -> int:
         planned = queued_only(planned)
     outlook = foresee(session.effects, session.desired, planned)
     result(render_plan(planned.plan, style_for(sys.stdout, request.manifests), outlook) + "\n")
-    if not planned.plan.has_changes and not _has_work(session):
+    if not planned.plan.has_changes and not _has_work(session, planned.observation):
         _refuse_errored(planned.plan)
         return _code(statuses(session.desired, session.held.state, planned.observation), planned.plan)
     return carry_out_plan(session, planned, request, progress, queued_only if request.queued else _as_it_is)
@@ -102,6 +104,7 @@ def carry_out_plan(
         return ExitCode.ERROR
     stop_on_signals(session.stop, progress.interject)
     checksum = plan_checksum(shown.plan)
+    began_at = session.effects.clock.now()
     with (
         leased(session, "apply", timeout_s=request.lock_timeout_s, plan_checksum=checksum) as holder,
         closing(progress),
@@ -129,7 +132,17 @@ def carry_out_plan(
         progress.close()
         held = finished(holder, followed.held, _outcome(followed, withheld))
     remark(f"History: {held.state.history_head}")
+    if request.wait:
+        remark(_asked(session, began_at))
     return _tell_end(session.desired, planned.plan, followed, withheld, style_for(sys.stdout, request.manifests))
+
+
+def _asked(session: Session, began_at: datetime) -> str:
+    """How much Vertex AI was asked; its quota of requests is shared too."""
+    count = session.service.provider.request_count
+    span = session.effects.clock.now() - began_at
+    rate = f", {count / (span / timedelta(hours=1)):.0f} an hour" if span >= timedelta(minutes=10) else ""
+    return f"Asked Vertex AI {plural(count, 'time')} in {duration(span)}{rate}."
 
 
 def _until(session: Session, request: Request) -> datetime | None:
@@ -200,9 +213,9 @@ def _saved(session: Session, path: Path) -> tuple[Session, Planned]:
     return session, replace(fresh, plan=replace(fresh.plan, changes=changes))
 
 
-def _has_work(session: Session) -> bool:
+def _has_work(session: Session, observation: Observation) -> bool:
     state = session.held.state
-    return bool(state.queue or state.intents)
+    return bool(state.queue or state.intents or any(one.is_to_end for one in find_duplicates(state, observation)))
 
 
 def _withheld(plan: Plan, request: Request) -> tuple[Change, ...]:

@@ -78,11 +78,13 @@ def _runs(manifests: Path) -> tuple[list[str], State]:
 
 
 def _documents(stack: Stack) -> list[str]:
-    from reconciler.cli.session import open_history_store
+    from reconciler.cli.session import history_store, place_of
+
+    place = place_of(stack)
 
     documents: list[str] = []
     while True:
-        stored = open_history_store(stack, len(documents) + 1).read()
+        stored = history_store(place, len(documents) + 1).read()
         if stored is None:
             return documents
         documents.append(stored.text)

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from reconciler.cli.session import Session, open_history_store, open_lease_store, reopened, who
+from reconciler.cli.session import Session, history_store, open_lease_store, place_of, reopened, who
 from reconciler.errors import StateError, StateLocked
 from reconciler.executor.effects import save
 from reconciler.state.chronicle import RunChronicle
@@ -65,7 +65,8 @@ def leased(session: Session, purpose: str, *, timeout_s: float = 0.0, plan_check
 def _begun(session: Session, purpose: str, plan_checksum: str) -> RunChronicle:
     """The history of this run, opened with who, where and from which commit."""
     stack = session.desired.stack
-    chronicle = RunChronicle(lambda run: open_history_store(stack, run), read_head(session.held.state.history_head))
+    place = place_of(stack)
+    chronicle = RunChronicle(lambda run: history_store(place, run), read_head(session.held.state.history_head))
     facts = {
         "command": purpose,
         "who": who(),

@@ -17,7 +17,7 @@ from reconciler.catalogue.catalogue import Catalogue
 from reconciler.errors import UsageError
 from reconciler.model.clock import Clock
 from reconciler.model.desired import Desired, SimulatorSettings, Stack
-from reconciler.providers.protocol import Provider
+from reconciler.providers.limited import LimitedProvider
 from reconciler.quota import GLOBAL_LANE, LaneRules
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ SIMULATOR = "simulator"
 class Service:
     """Where requests go and whose time counts. `endpoint` None means Google's hosts."""
 
-    provider: Provider
+    provider: LimitedProvider
     clock: Clock
     http: Http
     endpoint: str | None
@@ -94,7 +94,8 @@ def _embedded(stack: Stack, settings: SimulatorSettings, stop: threading.Event) 
     embedded = open_embedded(settings)
     clock = StoppableClock(embedded.clock.now, lambda: settings.speed, stop)
     http = Http(connection=Connection(transport=embedded.transport), tokens=FixedToken(EMBEDDED_TOKEN), clock=clock)
-    return Service(provider=VertexClient(project=stack.project, http=http), clock=clock, http=http, endpoint=None)
+    provider = LimitedProvider(VertexClient(project=stack.project, http=http), clock)
+    return Service(provider=provider, clock=clock, http=http, endpoint=None)
 
 
 def _remote(stack: Stack, named: str | None, stop: threading.Event) -> Service:
@@ -111,7 +112,7 @@ def _remote(stack: Stack, named: str | None, stop: threading.Event) -> Service:
     http = Http(connection=connection, tokens=bearer_tokens(os.environ, connection), clock=clock)
     # The clock asks for the speed only once the first answer told it, and the client is made with the clock.
     speakers.append(http)
-    provider = VertexClient(project=stack.project, http=http, endpoint=endpoint)
+    provider = LimitedProvider(VertexClient(project=stack.project, http=http, endpoint=endpoint), clock)
     return Service(provider=provider, clock=clock, http=http, endpoint=endpoint)
 
 

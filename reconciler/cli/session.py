@@ -16,11 +16,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from reconciler.catalogue.catalogue import Catalogue, LifecycleStage, lifecycle_of, load_catalogue
 from reconciler.catalogue.check import base_model_of, check_models, retired_diagnostic
 from reconciler.cli.service import Service, offline_rules, open_service, read_rules, trusted_endpoint
-from reconciler.errors import Diagnostic, ExitCode, ManifestError, Severity, UsageError
+from reconciler.errors import Diagnostic, ExitCode, ManifestError, Severity
 from reconciler.events import Event
 from reconciler.executor.effects import Effects
 from reconciler.manifest.load import load_manifests
@@ -29,6 +30,9 @@ from reconciler.model.fields import Fields
 from reconciler.reconcile import opened
 from reconciler.state.held import Held
 from reconciler.state.store import StateStore
+
+if TYPE_CHECKING:
+    from reconciler.backends.open import Place
 
 VERTEX_AI = "vertex-ai"
 
@@ -158,30 +162,26 @@ def with_locations(effects: Effects, checked: Checked, held: Held) -> Effects:
     return replace(effects, locations=tuple(sorted(locations)))
 
 
+def place_of(stack: Stack) -> Place:
+    """Where the stack's state and all that belongs to it are kept. Asks nothing yet."""
+    from reconciler.backends.open import open_place
+
+    return open_place(stack.state, env=os.environ)
+
+
 def open_store(stack: Stack) -> StateStore:
     """The place of the stack's state."""
-    if "://" in stack.state:
-        raise UsageError(
-            "This state location is not supported",
-            f"{stack.source} names {stack.state}, and this version keeps states in local files only.",
-        )
-    from reconciler.backends.local import LocalStore
-
-    return LocalStore(Path(stack.state))
+    return place_of(stack).state()
 
 
 def open_lease_store(stack: Stack) -> StateStore:
     """The place of the lease, beside the state."""
-    from reconciler.backends.local import LocalStore
-
-    return LocalStore(Path(f"{stack.state}.lease"), keeps_backup=False)
+    return place_of(stack).document(".lease")
 
 
-def open_history_store(stack: Stack, run: int) -> StateStore:
+def history_store(place: Place, run: int) -> StateStore:
     """The place of one run's history, beside the state."""
-    from reconciler.backends.local import LocalStore
-
-    return LocalStore(Path(f"{stack.state}.history") / f"{run:06d}.jsonl", keeps_backup=False)
+    return place.document(f".history/{run:06d}.jsonl")
 
 
 def who() -> str:

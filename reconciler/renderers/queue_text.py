@@ -11,17 +11,19 @@ from reconciler.outlook import Outlook, QueueRow, Slot
 from reconciler.renderers.text import Style, clean, columns, duration, short
 from reconciler.state.records import Hold
 
-_TIMELINE_CELLS = 48
+_CELLS = 48
+# Below this a bar says nothing.
+_FEWEST_CELLS = 16
 _EXPECTED_ROWS = 20
 
 
 def render_queue(outlook: Outlook, holds: Sequence[Hold], style: Style) -> str:
     """Slots, then the table of who waits, then the slots over time."""
-    blocks = [_slots(outlook, holds), _table(outlook, style), _timeline(outlook)]
+    blocks = [_slots(outlook, holds, style), _table(outlook, style), _timeline(outlook, style)]
     return "\n\n".join(block for block in blocks if block)
 
 
-def _slots(outlook: Outlook, holds: Sequence[Hold]) -> str:
+def _slots(outlook: Outlook, holds: Sequence[Hold], style: Style) -> str:
     quota = outlook.ledger.view()
     free = "free unknown" if quota.free is None else f"{quota.free} free"
     lines = [f"{quota.limit} slots ({clean(quota.limit_source)}), {free}"]
@@ -39,19 +41,18 @@ def _slots(outlook: Outlook, holds: Sequence[Hold]) -> str:
     for lane in outlook.ledger.lanes:
         if lane.own_units or lane.foreign_units:
             lines.append(f"  quota {lane.name}: {lane.free} of {lane.limit} free")
-    return "\n".join(lines)
+    return "\n".join(part for line in lines for part in style.wrap(line))
 
 
 def _until(slot: Slot, now: datetime) -> str:
-    return "" if slot.end is None else f", expected to end in {_in(slot.end, now)}"
+    return "" if slot.end is None else f", expected to end {_in(slot.end, now)}"
 
 
 def _table(outlook: Outlook, style: Style) -> str:
     if not outlook.rows:
         return "Nobody waits."
     head = ["place", "address", "class", "waits", "expected start", "expected end", "because"]
-    rows = [[style.dim(one) for one in head]]
-    rows += [
+    rows = [
         [
             str(row.place),
             clean(row.address),
@@ -63,8 +64,14 @@ def _table(outlook: Outlook, style: Style) -> str:
         ]
         for row in outlook.rows
     ]
-    foot = "Expected: from as likely as not, to nine times in ten; if nobody else starts jobs."
-    return "\n".join([*columns(rows), "", style.dim(foot)])
+    foot = style.wrap("Expected: from as likely as not, to nine times in ten; if nobody else starts jobs.")
+    lines = columns([[style.dim(one) for one in head], *rows])
+    if not all(style.fits(line) for line in lines):
+        lines = columns([[style.dim(one) for one in head[:4]], *(row[:4] for row in rows)])
+        for at, row in reversed(list(enumerate(rows, start=1))):
+            expected = f"start {row[4]}, end {row[5]}; {row[6]}"
+            lines[at + 1 : at + 1] = [style.dim(f"       {line}") for line in style.wrap(expected, 7)]
+    return "\n".join([*lines, "", *(style.dim(line) for line in foot)])
 
 
 def expected_rows(outlook: Outlook, addresses: Collection[str], style: Style) -> str:
@@ -76,26 +83,33 @@ def expected_rows(outlook: Outlook, addresses: Collection[str], style: Style) ->
         [
             clean(row.address),
             f"place {row.place}",
-            f"starts in {_in(row.start, outlook.at)}",
-            f"ends in {_in(row.end, outlook.at)}",
+            f"start {_in(row.start, outlook.at)}",
+            f"end {_in(row.end, outlook.at)}",
         ]
         for row in rows[:_EXPECTED_ROWS]
     ]
+    lines = columns(table, indent="  ")
+    if not all(style.fits(line) for line in lines):
+        lines = []
+        for name, *rest in table:
+            lines += [f"  {name}", *(style.dim(line) for line in style.wrap(f"    {', '.join(rest)}"))]
     left = len(rows) - _EXPECTED_ROWS
     more = [style.dim(f"  and {left} more; see `tuneform queue`")] if left > 0 else []
-    return "\n".join(["Expected, if nobody else starts jobs:", *columns(table, indent="  "), *more])
+    return "\n".join(["Expected, if nobody else starts jobs:", *lines, *more])
 
 
 def _in(expected: Range | None, now: datetime) -> str:
-    """`40 min to 1 h 5 min`; `no estimate` where too little is known."""
+    """`now`, `in 40 min`, `in 40 min to 1 h 5 min`; `unknown` where too little is known."""
     if expected is None:
-        return "no estimate"
+        return "unknown"
+    if expected.p90 <= now:
+        return "now"
     low, high = duration(expected.p50 - now), duration(expected.p90 - now)
-    return low if low == high else f"{low} to {high}"
+    return f"in {low}" if low == high else f"in {low} to {high}"
 
 
-def _timeline(outlook: Outlook) -> str:
-    """One line per job, slots over time by the median, where all of it can be said."""
+def _timeline(outlook: Outlook, style: Style) -> str:
+    """One line per job, slots over time by the median, where all of it can be said and there is room for it."""
     spans = [(_name(slot), outlook.at, slot.end.p50) for slot in outlook.slots if slot.end is not None]
     spans += [
         (clean(row.address), row.start.p50, row.end.p50)
@@ -106,8 +120,15 @@ def _timeline(outlook: Outlook) -> str:
         return ""
     last = max(end for _, _, end in spans)
     whole = max(last - outlook.at, timedelta(seconds=1))
-    rows = [[name, "|" + _bar(start - outlook.at, end - outlook.at, whole) + "|"] for name, start, end in spans[:30]]
-    foot = f"now{' ' * (_TIMELINE_CELLS - 4)}in {duration(whole)}"
+    room = _CELLS if style.width is None else style.width - max(len(name) for name, _, _ in spans) - len("  ||")
+    cells = min(_CELLS, room)
+    if cells < _FEWEST_CELLS:
+        return ""
+    rows = [
+        [name, "|" + _bar(start - outlook.at, end - outlook.at, whole, cells) + "|"] for name, start, end in spans[:30]
+    ]
+    last_instant = f"in {duration(whole)}"
+    foot = f"now{last_instant:>{cells - 1}}"
     return "\n".join(columns([*rows, ["", foot]]))
 
 
@@ -115,9 +136,10 @@ def _name(slot: Slot) -> str:
     return clean(slot.address) if slot.address is not None else f"({short(slot.job)})"
 
 
-def _bar(start: timedelta, end: timedelta, whole: timedelta) -> str:
-    first, last = (round(_TIMELINE_CELLS * (at / whole)) for at in (start, end))
-    return " " * first + "#" * max(1, last - first) + " " * (_TIMELINE_CELLS - max(last, first + 1))
+def _bar(start: timedelta, end: timedelta, whole: timedelta, cells: int) -> str:
+    first, last = (round(cells * (at / whole)) for at in (start, end))
+    first = min(first, cells - 1)
+    return " " * first + "#" * max(1, last - first) + " " * (cells - max(last, first + 1))
 
 
 def encode_queue(outlook: Outlook, holds: Sequence[Hold]) -> dict[str, Any]:

@@ -184,25 +184,27 @@ def test_unlock_asks_first(shop: Shop) -> None:
     assert 0 == shop.apply().code
 
 
-HERE, ELSEWHERE = socket.gethostname(), "another-host"
+ELSEWHERE = "another-host"
 
 
 @pytest.mark.parametrize(
-    ("host", "pid", "expires_in", "code"),
+    ("where", "process", "expires_in_s", "code"),
     [
-        (ELSEWHERE, 1, timedelta(seconds=59), ExitCode.LOCKED),
-        (ELSEWHERE, 1, timedelta(seconds=-1), ExitCode.DONE),
-        (ELSEWHERE, dead_pid(), timedelta(seconds=59), ExitCode.LOCKED),
-        (HERE, os.getppid(), timedelta(seconds=59), ExitCode.LOCKED),
-        (HERE, os.getppid(), timedelta(seconds=-1), ExitCode.DONE),
-        (HERE, dead_pid(), timedelta(seconds=59), ExitCode.DONE),
+        ("elsewhere", "living", 59, ExitCode.LOCKED),
+        ("elsewhere", "living", -1, ExitCode.DONE),
+        ("elsewhere", "dead", 59, ExitCode.LOCKED),
+        ("here", "living", 59, ExitCode.LOCKED),
+        ("here", "living", -1, ExitCode.DONE),
+        ("here", "dead", 59, ExitCode.DONE),
     ],
 )
 def test_a_lease_ends_with_its_time_or_with_its_process_on_this_machine(
-    shop: Shop, host: str, pid: int, expires_in: timedelta, code: ExitCode
+    shop: Shop, where: str, process: str, expires_in_s: int, code: ExitCode
 ) -> None:
     """A lease counts until it expires, or until its process is surely gone, which only this machine can tell."""
-    write_lease(shop, host=host, pid=pid, expires_in=expires_in)
+    host = socket.gethostname() if where == "here" else ELSEWHERE
+    pid = os.getppid() if process == "living" else dead_pid()
+    write_lease(shop, host=host, pid=pid, expires_in=timedelta(seconds=expires_in_s))
     ran = shop.apply()
     assert code == ran.code, ran.err
     assert ([] if code else ["alpha", "beta", "gamma"]) == (shop.jobs() if shop.world.exists() else [])

@@ -139,15 +139,22 @@ def test_a_pipe_gets_plain_lines(shop: Shop, env: dict[str, str], coloured: bool
 
 
 @pytest.mark.parametrize("columns", [70, 80, 160])
-def test_a_plan_fits_the_terminal(shop: Shop, columns: int) -> None:
-    """On a terminal no line of a plan or status runs over its edge, whatever its width."""
-    shop.models(*(model(f"a-classifier-of-middling-length-{number}") for number in range(3)))
+def test_what_is_read_fits_the_terminal(shop: Shop, columns: int) -> None:
+    """On a terminal no line of a plan, status or queue runs over its edge, whatever its width."""
+    names = [f"a-classifier-of-middling-length-{number}" for number in range(4)]
+    shop.models(*(model(name) for name in names[:3]))
     shop.apply()
-    shop.models(*(model(f"a-classifier-of-middling-length-{number}", epochs=3 + number) for number in range(3)))
-    for command in ("plan", "status"):
+    # Some tuned, one running, one to be replaced, some waiting.
+    shop.stack(speed=REAL_TIME, slots=1)
+    shop.models(model(names[0], epochs=3), model(names[1], epochs=4), *(model(name) for name in names[2:]))
+    shop.apply("--no-wait", "--allow-retrain", "2")
+    shop.models(model(names[0], epochs=5), *(model(name, epochs=4) for name in names[1:]))
+    for command in ("plan", "status", "queue"):
         with in_terminal(shop.words(command), env=environment(), cwd=shop.root, columns=columns) as terminal:
             assert 0 == terminal.end()
-        assert [] == [line for line in screen(terminal.seen) if len(line) > columns]
+        shown = screen(terminal.seen)
+        assert [] == [line for line in shown if len(line) > columns and "tuneform " not in line]
+        assert names[0] in "".join(shown)
 
 
 # ---- signals and kills
@@ -254,11 +261,11 @@ def test_a_reader_that_went_away_is_no_traceback(shop: Shop, words: tuple[str, .
 
 
 @contextmanager
-def served(shop: Shop, speed: float) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def served(shop: Shop, speed: float, *more: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`tuneform simulator` on a free port: the process and its URL; killed at the end if it still runs."""
     words = ["simulator", "--port", "0", "--world", str(shop.root / "served.json"), "--speed", str(speed)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "reconciler", *words, "--quota", "2"],
+        [sys.executable, "-m", "reconciler", *words, "--quota", "2", *more],
         env=environment(),
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -282,7 +289,7 @@ def test_tuneform_drives_a_served_simulator(shop: Shop) -> None:
         out, _ = process.communicate(timeout=PATIENCE_S)
         return process.returncode, out
 
-    with served(shop, speed=100_000) as (server, url):
+    with served(shop, 100_000) as (server, url):
         given = environment(TUNEFORM_ENDPOINT=url, TUNEFORM_ACCESS_TOKEN="any")
         code, out = run("apply", "--auto-approve")
         assert (0, True) == (code, url in out)
@@ -295,20 +302,16 @@ def test_tuneform_drives_a_served_simulator(shop: Shop) -> None:
 
 def test_a_second_signal_ends_at_once(shop: Shop) -> None:
     """Where the service hangs, the first Ctrl-C is answered at once and the second ends the command, exit 4."""
-    with served(shop, speed=100) as (server, url):
+    with served(shop, 100, "--fault", "slow_after=1", "--fault", "slow_s=60") as (_, url):
         given = environment(TUNEFORM_ENDPOINT=url, TUNEFORM_ACCESS_TOKEN="any")
-        shop.stack(speed=REAL_TIME)
         process = shop.start("apply", "--auto-approve", env=given)
-        lines_until(process, "beta: pending")
-        # It asks again within a third of a second, and hangs there.
-        server.send_signal(signal.SIGSTOP)
+        # Told before the creates are sent, the first of which is answered after a minute.
+        lines_until(process, "gamma: queued")
         process.send_signal(signal.SIGINT)
         lines_until(process, "Stopping: nothing more is submitted, jobs go on.")
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=PATIENCE_S)
-        server.send_signal(signal.SIGCONT)
-    assert 4 == process.returncode
-    assert "Traceback" not in err
+    assert (4, "Stopped at once. Jobs go on; the next run picks everything up.\n") == (process.returncode, err)
 
 
 def test_the_world_file_of_a_server_may_not_be_a_folder(shop: Shop, tmp_path: Path) -> None:

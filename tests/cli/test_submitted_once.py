@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.errors import ExitCode
 from reconciler.simulator.simulator import Simulator
-from tests.cli.harness import Shop
+from tests.cli.harness import FAST, REAL_TIME, Shop, model
 
 DONE = {"alpha": "succeeded", "beta": "succeeded", "gamma": "succeeded"}
 
@@ -49,3 +49,21 @@ def test_strict_once_halts_instead(shop: Shop) -> None:
     assert DONE == shop.phases()
     assert ["alpha", "beta", "gamma"] == shop.jobs()
     assert 0 == shop.run("history", "verify").code
+
+
+def test_a_second_job_is_ended_although_nothing_else_is_to_do(shop: Shop) -> None:
+    """A create that lands long after its sender was given up for dead is found and ended by the next apply."""
+    shop.stack(speed=REAL_TIME)
+    shop.models(model("alpha"))
+    play(shop, fail_before=1)
+    assert 0 == shop.apply("--no-wait").code
+    shop.stack(speed=FAST)
+    assert "it is submitted again" in shop.apply("--no-wait").err
+    shop.stack(speed=REAL_TIME)
+    simulator = Simulator.on_file(shop.world, speed=REAL_TIME)
+    (made,) = simulator.jobs()
+    late = simulator.inject_foreign_job("demo-project", labels=made["labels"])
+    ran = shop.apply("--no-wait")
+    assert 0 == ran.code, ran.err
+    assert "a second job was made" in ran.err
+    assert [late] == [effect.job for effect in simulator.effects_log() if effect.verb == "cancel"]

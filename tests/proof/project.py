@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 import httpx
 
-from reconciler.errors import StateConflict, StateLocked
+from reconciler.errors import StateLocked
 from reconciler.events import Event
 from reconciler.executor.effects import Effects, save
 from reconciler.executor.loop import Followed
@@ -99,7 +99,6 @@ class Opened:
     thing: str
     writer: str
     perform: Perform
-    verb: str = "write"
 
     @property
     def where(self) -> str:
@@ -112,7 +111,7 @@ class Opened:
 
     def write(self, text: str, *, expected: str | None) -> str:
         """One step."""
-        step = Step(self.thing, self.verb, True)
+        step = Step(self.thing, "write", True)
         return self.perform(step, lambda: self.document.write(text, expected=expected, writer=self.writer))
 
 
@@ -145,9 +144,12 @@ class ProcessClock:
 
     def sleep(self, seconds: float) -> None:
         """One step: be that much later, or a stride; whatever happens in it, the lease is renewed as it ends."""
-        pause = max(self.stride, timedelta(seconds=seconds))
-        self.perform(Step("clock", "sleep", True), lambda: self.clock.advance(pause))
-        self.beat()
+
+        def pass_time() -> None:
+            self.clock.advance(max(self.stride, timedelta(seconds=seconds)))
+            self.beat()
+
+        self.perform(Step("clock", "sleep", True), pass_time)
 
 
 class Still:
@@ -218,7 +220,7 @@ def apply(
     """One process that applies, from the lease to the end. Raises what ends it."""
     clock = ProcessClock(project.clock, perform, stride)
     leases = Opened(project.lease, "lease", who, perform)
-    beats = replace(leases, verb="beat")
+    beats = replace(leases, perform=freely)
     held_lease = _taken(leases, who, clock)
 
     def beat() -> None:

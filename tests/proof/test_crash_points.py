@@ -30,7 +30,7 @@ class Killed(BaseException):
 class Mortal:
     """A process that dies at its Nth moment: right before or right after a change. None: it never does.
 
-    Waiting and beating change nothing that the change before or after them does not.
+    To die while it waits is to die after the change before.
     """
 
     dies_at: int | None
@@ -39,7 +39,7 @@ class Mortal:
 
     def __call__(self, step: Step, act: Callable[[], T]) -> T:
         """The step, unless this is the end."""
-        if not step.changes or step.thing == "clock" or step.verb == "beat":
+        if not step.changes or step.thing == "clock":
             return act()
         self._live_on()
         result = act()

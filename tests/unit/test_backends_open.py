@@ -83,6 +83,14 @@ def test_a_file_keeps_what_belongs_to_it_beside_it(tmp_path: Path) -> None:
     assert not list((tmp_path / "support.json.history").glob("*.lock"))
 
 
+def test_an_unfinished_write_is_no_object(tmp_path: Path) -> None:
+    """What a killed writer left in a history is not listed as a part of it."""
+    place = open_place(str(tmp_path / "support.json"), env={})
+    place.document(".history/000001.jsonl").write("x", expected=None)
+    (tmp_path / "support.json.history" / "000002.jsonl.tmp").write_text("hal")
+    assert ("support.json.history/000001.jsonl",) == place.objects.list("support.json.history")
+
+
 def test_a_store_is_the_state_of_its_place(tmp_path: Path) -> None:
     """The short way leads to the same document."""
     location = str(tmp_path / "support.json")

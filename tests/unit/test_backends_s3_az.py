@@ -135,6 +135,31 @@ def test_a_service_that_stays_busy_is_told(bench: Bench) -> None:
     assert caught.value.detail.startswith(expected)
 
 
+def test_a_write_that_was_always_refused_changed_nothing(bench: Bench) -> None:
+    """Too many requests is an answer: nothing was written, and the message says so."""
+    bench.answers.extend([refusal(429, "TooManyRequests", "slow down")] * ATTEMPTS)
+    with pytest.raises(StateError) as caught:
+        bench.s3.put("support.json", b"one", expected=None)
+    assert "Nothing was changed" in caught.value.detail
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_no_proxy_stands_before_this_machine(host: str) -> None:
+    """An emulator on loopback is asked directly, whatever proxy the environment names."""
+    fake, proxy = FakeGcs(), FakeGcs()
+    fake.faults.append((200, b"one", ETAG))
+    program = (
+        "import os\n"
+        "from reconciler.backends.open import open_place\n"
+        "print(open_place('s3://states/support.json', env=os.environ).state().read().text)\n"
+    )
+    with served(fake) as url, served(proxy) as proxy_url:
+        env = {"PATH": os.environ["PATH"], "http_proxy": proxy_url, **s3_env(url.replace("127.0.0.1", host))}
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=env)
+    assert "one\n" == done.stdout
+    assert not proxy.requests
+
+
 @pytest.mark.parametrize(
     ("answer", "said", "advice"),
     [

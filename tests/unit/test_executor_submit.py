@@ -177,7 +177,7 @@ class TestLookBeforeCreate:
         service.apply(desired_of(ALPHA), wait=False)
         service.keep(replace(queued, serial=queued.serial + 9))
         service.apply(desired_of(ALPHA), wait=False)
-        assert (1, Origin.LABEL, 1) == (
+        assert (1, Origin.CREATED, 1) == (
             len(service.wire.creates),
             service.state.records["alpha"].current.origin,
             len(service.own()),

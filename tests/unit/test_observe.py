@@ -104,10 +104,16 @@ class TestUpdated:
         newer = an_observation(a_job(3), at=LATER)
         assert Observation(at=LATER, jobs=(IN_EU, a_job(3)), read=frozenset({US, EU})) == self.before.updated(newer)
 
-    def test_a_failed_second_look_changes_nothing(self) -> None:
-        """A location that could not be read again keeps what the first look saw."""
+    def test_a_failed_second_look_is_a_blind_spot(self) -> None:
+        """A location that could not be read again keeps the jobs it had, and counts as unread."""
         newer = Observation(at=AT, jobs=(), read=frozenset(), unread={US: "503"})
-        assert self.before == self.before.updated(newer)
+        expected = Observation(at=AT, jobs=(IN_US, IN_EU), read=frozenset({EU}), unread={US: "503"})
+        assert expected == self.before.updated(newer)
+
+    def test_a_blind_spot_that_is_read_again_is_none(self) -> None:
+        """Once a location answers, the look is complete again."""
+        before = an_observation(IN_EU, unread=(US,))
+        assert {} == dict(before.updated(an_observation(IN_US)).unread)
 
     def test_time_does_not_run_backwards(self) -> None:
         """An answer of a server whose clock is behind does not make the look older."""

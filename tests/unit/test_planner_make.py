@@ -89,10 +89,16 @@ def attempts_of(*models: DesiredModel) -> Record:
             (a_job(MODEL, 1, FAILED, error=UNAVAILABLE),),
             4,
         ),
+        (
+            a_model(lifecycle=Lifecycle(retries=9)),
+            a_record(MODEL, an_attempt(MODEL, 1, attempt=3), an_attempt(MODEL, 2, attempt=5)),
+            (a_job(MODEL, 2, FAILED, error=UNAVAILABLE),),
+            6,
+        ),
         (MODEL, attempts_of(MODEL), (a_job(MODEL, 1, SUCCEEDED),), None),
         (EDITED, a_record(MODEL), (), 1),
     ],
-    ids=["new", "edited", "tried before", "replace", "after the third", "left alone", "job gone"],
+    ids=["new", "edited", "tried before", "replace", "after the third", "after the fifth", "left alone", "job gone"],
 )
 def test_attempts_count_per_fingerprint(
     wants: DesiredModel, record: Record | None, jobs: tuple[LiveJob, ...], expected: int | None

@@ -368,6 +368,15 @@ CASES = (
         job=1,
     ),
     Case(
+        name="11 tuned unrecorded, and a later attempt at the same failed",
+        wants=(MODEL,),
+        jobs=(a_job(MODEL, 1, SUCCEEDED), a_job(MODEL, 2, FAILED)),
+        row=11,
+        action=Action.ADOPT,
+        reason=Reason.UNRECORDED,
+        job=1,
+    ),
+    Case(
         name="11 runs unrecorded, and a later job failed",
         wants=(MODEL,),
         jobs=(a_job(MODEL, 1), a_job(MODEL, 2, FAILED)),
@@ -989,11 +998,15 @@ def test_an_older_job_whose_model_is_gone_is_not_gone_back_to() -> None:
     assert [(21, Action.CREATE, 2)] == [(one.row, one.action, one.attempt) for one in plan.changes]
 
 
-def test_a_drift_in_what_a_job_ran_with_is_not_the_same_spec() -> None:
-    """Dropping a value tunes again where the job ran with another one than the service's own default."""
-    dropped = a_model(fields={"hyperParameters.adapterSize": 8})
-    jobs = (a_job(dropped, 1, SUCCEEDED),)
-    plan = a_plan((MODEL,), recorded(dropped), an_observation(*jobs))
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [("hyperParameters.adapterSize", 8), ("validationDatasetUri", "gs://data/validation.jsonl")],
+    ids=["another than the default", "no default"],
+)
+def test_dropping_what_mattered_is_not_the_same_spec(path: str, value: str | int) -> None:
+    """Dropping a value tunes again, unless the job ran with what the service would choose by itself."""
+    before = a_model(fields={path: value})
+    plan = a_plan((MODEL,), recorded(before), an_observation(a_job(before, 1, SUCCEEDED)))
     assert [(21, Reason.SPEC_CHANGED)] == [(one.row, one.reason) for one in plan.changes]
 
 

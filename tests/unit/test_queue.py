@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
@@ -64,6 +65,14 @@ tickets = st.lists(
 def test_who_is_served_first(queue: Sequence[Ticket], order: list[str]) -> None:
     """Tickets go by the instant they were enqueued, moved back by 24 hours for each class."""
     assert order == [one.address for one in queue_order(queue)]
+
+
+@pytest.mark.parametrize(("ready_hours", "order"), [(None, ["child", "other"]), (1, ["other", "child"])])
+def test_waiting_counts_from_when_the_parent_was_there(ready_hours: float | None, order: list[str]) -> None:
+    """A ticket does not gain on others while what it depends on is missing."""
+    ready_at = None if ready_hours is None else AT + timedelta(hours=ready_hours)
+    child = replace(ticket("child"), ready_at=ready_at)
+    assert order == [one.address for one in queue_order([ticket("other", hours=0.5), child])]
 
 
 @given(tickets, st.randoms(use_true_random=False))

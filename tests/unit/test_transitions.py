@@ -14,7 +14,7 @@ from reconciler.model.fields import Fields
 from reconciler.model.job import JobState, LiveJob
 from reconciler.plan import Action, Change, Reason
 from reconciler.state.codec import encode_state
-from reconciler.state.records import Because, Intent, Origin, Record, State, Ticket
+from reconciler.state.records import Because, Origin, Record, State, Ticket
 from reconciler.state.unseen import SETTLE_TIME
 from reconciler.transitions import (
     adopt_intents,
@@ -22,8 +22,6 @@ from reconciler.transitions import (
     cancel_requested,
     created,
     drop_settled_intents,
-    duplicate_found,
-    duplicates,
     intend,
     note_ended,
     refused,
@@ -196,6 +194,17 @@ class TestAdoption:
         )
         assert {} == state.queue
 
+    def test_a_late_job_of_the_ticket_itself(self) -> None:
+        """A job that bears the nonce of the ticket that waits is surely ours: the state knows its mark, too."""
+        ticket = a_ticket(ALPHA, submissions=2)
+        late = a_job(1, model=ALPHA, nonce=ticket.nonce)
+        change = a_change(ALPHA, Action.ADOPT, Reason.UNRECORDED, job=late.name)
+        state = approve(
+            a_state(ticket), [change], {"alpha": ALPHA}, an_observation(late), approved_by="ana", plan_checksum=""
+        )
+        attempt = state.records["alpha"].current
+        assert (Origin.CREATED, 2, {}) == (attempt.origin, attempt.submissions, dict(state.queue))
+
     def test_a_submission_that_succeeded_is_left_to_the_next_cycle(self) -> None:
         """Adopting by an intent is the first thing every cycle does, so the approval changes nothing."""
         state = a_state(an_intent(ALPHA), a_ticket(ALPHA))
@@ -342,8 +351,8 @@ class TestIntents:
     @pytest.mark.parametrize("not_before", [AT + timedelta(seconds=30), None])
     def test_a_definite_refusal(self, not_before: datetime | None) -> None:
         """Nothing was created: the intent closes, and the ticket waits on in its place or is given up."""
-        state = refused(a_state(self.ticket, self.intent), self.intent, not_before=not_before)
-        waiting = {"alpha": replace(self.ticket, not_before=not_before, refusals=1)}
+        state = refused(a_state(self.ticket, self.intent), self.intent, not_before=not_before, by="rate")
+        waiting = {"alpha": replace(self.ticket, not_before=not_before, refusals=1, refused_by="rate")}
         assert ({}, {} if not_before is None else waiting) == (state.intents, state.queue)
 
     def test_a_refusal_of_what_is_no_longer_queued(self) -> None:
@@ -376,64 +385,3 @@ def test_nothing_is_noted_of_a_job_that_has_not_ended(seen: tuple[LiveJob, ...])
     """A running job, or one that is not listed, has not ended."""
     state = a_state(RECORD)
     assert (state, ()) == note_ended(state, an_observation(*seen))
-
-
-class TestDuplicates:
-    """Two jobs for one attempt: which is kept, and what is surely ours."""
-
-    ticket = a_ticket(ALPHA)
-    first = a_job(1, model=ALPHA, nonce=ticket.nonce)
-    second = replace(a_job(2, model=ALPHA, nonce=ticket.nonce), created_at=AT + MOMENT)
-    record = a_record(ALPHA, second, submissions=2)
-
-    @pytest.mark.parametrize(
-        "notes",
-        [(record,), (an_intent(ALPHA, submissions=2),)],
-        ids=["recorded", "still open"],
-    )
-    def test_the_earlier_is_kept(self, notes: tuple[Record | Intent, ...]) -> None:
-        """Of two jobs for one attempt the later by time of creation is surplus, in whatever order they are listed."""
-        found = duplicates(a_state(*notes), an_observation(self.second, self.first))
-        assert ((self.first, self.second),) == found
-
-    def test_equal_times_go_by_name(self) -> None:
-        """Two jobs of one instant are told apart by name, so that everybody keeps the same one."""
-        twin = replace(self.second, created_at=AT)
-        assert ((self.first, twin),) == duplicates(a_state(self.record), an_observation(twin, self.first))
-
-    @pytest.mark.parametrize(
-        ("submissions", "second"),
-        [
-            (1, second),
-            (2, replace(second, state=JobState.CANCELLING)),
-            (2, replace(second, state=JobState.FAILED)),
-            (2, a_job(2, model=ALPHA, nonce="another")),
-            (2, a_job(2, model=ALPHA, nonce=ticket.nonce, owner="another-lineage")),
-        ],
-        ids=["sent once", "being cancelled", "ended", "another attempt", "another owner"],
-    )
-    def test_what_is_no_duplicate(self, submissions: int, second: LiveJob) -> None:
-        """Only an active job of an attempt for which two creates were sent can be a duplicate of ours."""
-        state = a_state(a_record(ALPHA, self.first, submissions=submissions))
-        assert () == duplicates(state, an_observation(self.first, second))
-
-    def test_what_is_kept_stands_for_the_address(self) -> None:
-        """Both jobs are in the record: the surplus one as ended by us, the kept one as current."""
-        state = duplicate_found(a_state(self.record), self.first, self.second, now=AT)
-        surplus, kept = state.records["alpha"].attempts
-        assert ((self.second.name, Because.DUPLICATE), (self.first.name, None)) == (
-            (surplus.job, surplus.because),
-            (kept.job, kept.because),
-        )
-
-    def test_telling_it_twice_changes_nothing(self) -> None:
-        """A process that was killed before it cancelled the surplus job finds the same state again."""
-        once = duplicate_found(a_state(self.record), self.first, self.second, now=AT)
-        assert once == duplicate_found(once, self.first, self.second, now=AT)
-
-    def test_an_attempt_gone_by_is_not_made_current(self) -> None:
-        """Where the address has moved on to another attempt, its record stays."""
-        newer = a_job(3, model=CHANGED, nonce="newer")
-        attempts = (*self.record.attempts, an_attempt(newer, CHANGED))
-        state = a_state(Record(address="alpha", attempts=attempts))
-        assert state == duplicate_found(state, self.first, self.second, now=AT)

@@ -286,7 +286,7 @@ class World:
         state = self.service.state
         records = [*state.records.values(), *state.retired.values()]
         attempts = [attempt for record in records for attempt in record.attempts]
-        sent_twice = {one.nonce for one in (*attempts, *state.intents.values()) if one.submissions > 1}
+        sent_twice = {one.nonce for one in attempts if one.submissions > 1}
         known = name in {attempt.job for attempt in attempts} or ours[name] in sent_twice
         assert known, f"{name} is cancelled, which this state did not make"
 
@@ -311,10 +311,12 @@ class World:
         assert all(count == 1 for count in alive.values()), f"one attempt made more than one job: {alive}"
 
     def _moving(self) -> list[Change]:
+        # A job that came to light when nobody waited for it any more is known by its labels alone.
+        at_rest = _AT_REST | {Reason.LOOK_ALIKE} if self.is_hidden_too_long else _AT_REST
         return [
             change
             for change in self.service.plan(self._desired).plan.changes
-            if change.action is not Action.LEAVE or change.reason not in _AT_REST
+            if change.action is not Action.LEAVE or change.reason not in at_rest
             if not self._waits_in_vain(change)
         ]
 
@@ -330,13 +332,16 @@ class World:
         assert not moving, f"not at rest: {[(one.address, one.action.value, one.reason.value) for one in moving]}"
         assert not state.intents, f"intents are open: {state.intents}"
         self._hold_one_job_an_attempt(own)
-        assert not any(is_active(job) for job in own if job["name"] in _named(state)), "a recorded job is active"
+        # What was forgotten while it was hidden cannot be waited for.
+        named = {one.job for record in state.records.values() for one in record.attempts}
+        named = named if self.is_hidden_too_long else named | _named(state).keys()
+        assert not any(is_active(job) for job in own if job["name"] in named), "a recorded job is active"
         for change in self.service.plan(self._desired).plan.changes:
             self._hold_end(change, state, {job["name"]: job for job in own})
 
     def _hold_end(self, change: Change, state: State, jobs: Mapping[str, Resource]) -> None:
         """The job that stands for an address ended as its plan says, after as many attempts as were declared."""
-        if change.reason is Reason.QUEUED:
+        if change.reason in (Reason.QUEUED, Reason.LOOK_ALIKE):
             return
         record = state.records[change.address]
         job = jobs[record.current.job]
