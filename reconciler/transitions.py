@@ -288,6 +288,14 @@ def created(state: State, intent: Intent, job: LiveJob, *, now: datetime, origin
     return draft.state()
 
 
+def described(state: State, wanted: Mapping[str, DesiredModel], addresses: Iterable[str]) -> State:
+    """The state in which the records of these addresses know the life of the model and its place in the manifests."""
+    draft = _Draft(state)
+    for address in addresses:
+        draft.describe(address, wanted.get(address))
+    return draft.state()
+
+
 def refused(state: State, intent: Intent, *, not_before: datetime | None, by: str | None = None) -> State:
     """The state after a definite refusal: nothing was created, so the intent closes.
 

@@ -18,16 +18,19 @@ from reconciler.cli.progress import Progress
 from reconciler.cli.session import Session, open_session, stop_on_signals, who, with_limits
 from reconciler.duplicates import find_duplicates
 from reconciler.errors import ExitCode, PlanError, UsageError
+from reconciler.executor.effects import save
 from reconciler.executor.loop import Ended, Followed
 from reconciler.model.desired import Desired
 from reconciler.model.observation import Observation
-from reconciler.plan import Change, Plan, Reason, plan_checksum
+from reconciler.plan import Action, Change, Plan, Reason, plan_checksum
 from reconciler.reconcile import Planned, apply_changes, foresee, refuse_stale
 from reconciler.renderers.plan_text import render_plan
 from reconciler.renderers.status_text import render_status
 from reconciler.renderers.text import Style, clean, duration, plural
 from reconciler.safety import NEEDS_A_YES, Allowed, kinds_of, permitted, refuse_large
+from reconciler.state.records import State
 from reconciler.status import ModelStatus, Phase, statuses
+from reconciler.transitions import approve
 
 # So many addresses are named in a sentence; the status names all.
 _NAMED = 10
@@ -67,8 +70,29 @@ def apply_command(request: Request) -> int:
     result(render_plan(planned.plan, style_for(sys.stdout, request.manifests), outlook) + "\n")
     if not planned.plan.has_changes and not _has_work(session, planned.observation):
         _refuse_errored(planned.plan)
+        if not request.queued:
+            _remember(session, planned, request)
         return _code(statuses(session.desired, session.held.state, planned.observation), planned.plan)
     return carry_out_plan(session, planned, request, progress, queued_only if request.queued else _as_it_is)
+
+
+def _remember(session: Session, planned: Planned, request: Request) -> None:
+    """Writes what a plan without changes still tells: the life each model is to lead, and that a forgotten one is back.
+
+    Nothing is asked, since nothing happens to any job.
+    """
+
+    def told(session: Session, planned: Planned) -> State:
+        left = [change for change in planned.plan.changes if change.action is Action.LEAVE]
+        by_address = session.desired.by_address()
+        return approve(session.held.state, left, by_address, planned.observation, approved_by=who(), plan_checksum="")
+
+    if session.held.version is None or told(session, planned) == session.held.state:
+        return
+    with leased(session, "apply", timeout_s=request.lock_timeout_s) as holder:
+        fresh = make_session_plan(holder, planned.plan.targets)
+        held = finished(holder, save(holder.effects, holder.held, told(holder, fresh)), {"ended": Ended.DONE.value})
+    remark(f"History: {held.state.history_head}")
 
 
 def queued_only(planned: Planned) -> Planned:

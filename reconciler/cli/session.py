@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import random
 import signal
 import threading
 import uuid
@@ -125,6 +126,7 @@ def open_session(
         report=report,
         defaults=_defaults(checked),
         rules=offline_rules(checked.catalogue),
+        jitter=random.random,
     )
     held = opened(effects, stack, endpoint or VERTEX_AI, lineage=str(uuid.uuid4()))
     effects = with_locations(effects, checked, held)

@@ -33,18 +33,29 @@ from reconciler.state.parents import parent_states
 from reconciler.state.queue import queue_order
 from reconciler.state.records import Attempt, Because, State
 from reconciler.state.unseen import SETTLE_TIME, unseen_attempts
-from reconciler.transitions import adopt_intents, approve, cancel_requested, drop_settled_intents, note_ended
+from reconciler.transitions import (
+    adopt_intents,
+    approve,
+    cancel_requested,
+    described,
+    drop_settled_intents,
+    note_ended,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """What one cycle left: the state as stored, what it saw, who still waits, and what was given up for good."""
+    """What one cycle left: the state as stored, what it saw, who still waits, and what was given up for good.
+
+    `has_submitted` says that it looked again after its decisions, so that nothing of that look was decided on yet.
+    """
 
     held: Held
     observation: Observation
     ledger: Ledger
     deferred: tuple[Deferral, ...] = ()
     given_up: Mapping[str, str]
+    has_submitted: bool = False
 
 
 def carry_out(
@@ -133,7 +144,8 @@ def run_cycle(
     show(_round(desired, effects, decided, held))
     intents = [held.state.intents[ticket.address] for ticket in admitted]
     held, observation, given_up = submit(effects, held, desired, intents, decided.observation)
-    return _round(desired, effects, replace(decided, observation=observation), held, given_up)
+    made = _round(desired, effects, replace(decided, observation=observation), held, given_up)
+    return replace(made, has_submitted=len(given_up) < len(intents))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +164,8 @@ class _Decided:
 def _decide(effects: Effects, held: Held, desired: Desired, scope: frozenset[str], look: _Look) -> _Decided:
     """The state settled by what was seen, written, and who would get a slot."""
     observation = look.observation
-    state, doubled = settle_duplicates(effects, adopt_intents(held.state, observation), observation)
+    state = described(adopt_intents(held.state, observation), desired.by_address(), held.state.intents)
+    state, doubled = settle_duplicates(effects, state, observation)
     state = _settled(effects, state, observation)
     state = _with_follow_ups(effects, state, desired, observation, scope)
     held = save(effects, held, state)

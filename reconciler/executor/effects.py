@@ -26,7 +26,8 @@ class Effects:
     `locations` are all locations whose jobs share the quota. `new_id` gives a fresh id for each state write. `report`
     is told what happens. `check` raises when we may no longer write. `chronicle` keeps the history. `strict_once` halts
     where a submission was never answered, instead of submitting again after the settle time. `defaults` are the
-    service's own field values, `rules` what jobs take from which quota.
+    service's own field values, `rules` what jobs take from which quota. `jitter` gives numbers in [0, 1)
+    that spread the looks.
     """
 
     provider: Provider
@@ -39,6 +40,7 @@ class Effects:
     chronicle: Chronicle = field(default_factory=NoChronicle)
     strict_once: bool = False
     rules: LaneRules = field(default_factory=LaneRules)
+    jitter: Callable[[], float] = lambda: 0.5
     defaults: Callable[[DesiredModel], Fields] = lambda model: {}
 
 

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from reconciler.durations import learn
 from reconciler.executor.cycle import Round, run_cycle
 from reconciler.executor.effects import Effects
 from reconciler.model.desired import Desired
 from reconciler.model.observation import Observation
+from reconciler.polling import Watched, pause_s
+from reconciler.quota import own_job_names
 from reconciler.scheduler import Deferral, Waits
 from reconciler.state.held import Held
 from reconciler.state.unseen import unseen_attempts
@@ -73,7 +76,7 @@ def follow(
         ended = _ended(effects, last, scope, wait=wait, until=until, stop=stop)
         if ended is not None:
             return Followed(last=last, ended=ended, given_up=given_up)
-        effects.clock.sleep(_pause_s(last, effects.clock.now()))
+        effects.clock.sleep(_pause_s(last, effects.jitter()))
         if stop():
             return Followed(last=last, ended=Ended.STOPPED, given_up=given_up)
 
@@ -105,6 +108,9 @@ def has_work_left(last: Round, scope: frozenset[str]) -> bool:
     unlisted = state.intents.keys() | unseen_attempts(state, last.observation).keys()
     if (state.queue.keys() & scope) - hopeless or unlisted & scope:
         return True
+    if last.has_submitted:
+        # What it saw last was not decided on yet: a job that failed meanwhile may have a retry left.
+        return True
     active = {job.name for job in last.observation.jobs if job.is_active}
     unread = bool(last.observation.unread)
     current = [record.current for address, record in state.records.items() if address in scope]
@@ -112,12 +118,25 @@ def has_work_left(last: Round, scope: frozenset[str]) -> bool:
     return any(one.job in active or (unread and one.location not in last.observation.read) for one in current)
 
 
-def _pause_s(last: Round, now: datetime) -> float:
-    """Seconds until the next look: the poll interval, or less when a refused ticket may try again sooner."""
+def _pause_s(last: Round, jitter: float) -> float:
+    """Seconds until the next look: by what may end when, or less when a refused ticket may try again sooner."""
+    state, seen = last.held.state, last.observation
+    ours = own_job_names(state, seen.jobs)
+    lessons = learn(seen.jobs)
+    watched = [
+        Watched(
+            elapsed_s=(seen.at - (job.started_at or job.created_at)).total_seconds(),
+            samples_s=lessons.samples_s(str(job.fields.get("baseModel")), job.fields),
+        )
+        for job in seen.jobs
+        # While somebody waits, the end of anybody's job may be what they wait for.
+        if job.is_active and (job.name in ours or state.queue)
+    ]
+    # Intents and jobs not listed yet are looked for soon; nothing is known of when they will show.
+    hurry = bool(state.intents or unseen_attempts(state, seen))
+    usual_s = POLL_INTERVAL_S if hurry else pause_s(watched, is_waiting=bool(state.queue), jitter=jitter)
     soonest = _soonest(last.deferred)
-    if soonest is None:
-        return POLL_INTERVAL_S
-    return min(POLL_INTERVAL_S, max(1.0, (soonest - now).total_seconds()))
+    return usual_s if soonest is None else min(usual_s, max(1.0, (soonest - seen.at).total_seconds()))
 
 
 def _soonest(deferred: Iterable[Deferral]) -> datetime | None:

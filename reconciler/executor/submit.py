@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from reconciler.duplicates import Duplicate, find_duplicates, note_duplicates
-from reconciler.errors import ApiError, Refusal
+from reconciler.errors import ApiError, Refusal, StateConflict, StateLocked
 from reconciler.events import Kind
 from reconciler.executor.effects import Effects, cancel, save, tell
 from reconciler.model.address import address_label
@@ -16,10 +17,10 @@ from reconciler.model.labels import ownership_labels
 from reconciler.model.observation import Observation
 from reconciler.providers.observe import observe
 from reconciler.providers.protocol import JobRequest
-from reconciler.state.held import Held
+from reconciler.state.held import Held, load_state
 from reconciler.state.parents import parent_model
 from reconciler.state.records import Because, Intent, Origin, State, Ticket
-from reconciler.transitions import adopt_intents, created, intend, refused
+from reconciler.transitions import adopt_intents, created, described, intend, refused
 
 # A refused create tries again after 30 s, then twice as long each time, up to 5 minutes.
 BACK_OFF_FIRST_S = 30.0
@@ -44,19 +45,40 @@ def submit(
     locations = sorted({intent.location for intent in intents})
     before = observe(effects.provider, locations, now=observation.at)
     state, given_up = held.state, {}
-    for intent in intents:
-        model = wanted[intent.address]
-        # The parent was found ready in the look that admitted this, and may live in another location than its child.
-        request = _request(state, model, intent, parent_model(model, state, observation))
-        state, problem = _submit_one(effects, state, request, intent, before)
-        if problem is not None:
-            given_up[intent.address] = problem
-    held = save(effects, held, state)
+    try:
+        for intent in intents:
+            model = wanted[intent.address]
+            # The parent was found ready in the look that admitted this, and may live elsewhere than its child.
+            request = _request(state, model, intent, parent_model(model, state, observation))
+            state, problem = _submit_one(effects, state, request, intent, before)
+            if problem is not None:
+                given_up[intent.address] = problem
+        held = save(effects, held, described(state, wanted, [intent.address for intent in intents]))
+    except (StateConflict, StateLocked):
+        _withdraw(effects, state, intents, before)
+        raise
     after = observe(effects.provider, locations, now=observation.at)
     state, doubled = settle_duplicates(effects, adopt_intents(held.state, after), after)
     held = save(effects, held, state)
     end_duplicates(effects, doubled)
     return held, observation.updated(after), given_up
+
+
+def _withdraw(effects: Effects, state: State, intents: Sequence[Intent], before: Observation) -> None:
+    """Ends what we made for an attempt that somebody else has made meanwhile, since we lost the lease on the way.
+
+    Nobody is asked: our own create is the second key. What is kept follows from the state as it now stands, so that
+    whoever holds the lease keeps the same.
+    """
+    listed = before.by_name()
+    records = (state.records.get(intent.address) for intent in intents)
+    made = {record.current.job for record in records if record is not None} - listed.keys()
+    held = load_state(effects.store)
+    if held is None or not made:
+        return
+    seen = observe(effects.provider, sorted(before.read), now=before.at)
+    mine = [one for one in find_duplicates(held.state, seen) if one.surplus.name in made]
+    end_duplicates(replace(effects, check=lambda: None), mine)
 
 
 def _submit_one(
@@ -78,7 +100,8 @@ def _submit_one(
     except ApiError as error:
         return _after_refusal(effects, state, intent, error, before.at)
     tell(effects, Kind.CREATED, intent.address, "submitted", job.name)
-    return created(state, intent, job, now=before.at), None
+    # The look may lie far back, where this process was paused; how long a job may stay unlisted counts from its birth.
+    return created(state, intent, job, now=max(before.at, job.created_at)), None
 
 
 def _standing_job(state: State, intent: Intent, seen: Observation) -> LiveJob | None:

@@ -193,6 +193,15 @@ def test_a_file_in_place_of_the_states_folder_is_an_error(shop: Shop) -> None:
     assert '"jobs":[]' in (shop.root / "state" / "world.json").read_text(encoding="utf-8")
 
 
+def test_a_state_that_cannot_be_written_stops_before_anything_is_made(shop: Shop) -> None:
+    """Where a state can be looked for but not written, no job is made."""
+    # The state's own name is short enough for the file system, the names beside it are not.
+    shop.stack(state=f"../state/{'s' * 250}", simulator={"speed": REAL_TIME, "world": "../state/world.json"})
+    ran = shop.apply()
+    assert (1, True) == (ran.code, "Name a shorter path in the stack." in ran.err)
+    assert '"jobs":[]' in (shop.root / "state" / "world.json").read_text(encoding="utf-8")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_read_only_state_folder_stops_before_anything_is_made(shop: Shop) -> None:
     """Where the state cannot be written, no job is made."""

@@ -101,6 +101,34 @@ def test_what_is_removed_is_found_again_by_its_labels(shop: Shop) -> None:
     assert ["alpha", "beta", "gamma"] == shop.jobs()
 
 
+def test_an_apply_without_changes_still_remembers_the_life_of_a_model(shop: Shop) -> None:
+    """`onRemove: delete` that was taken back no longer deletes, though nothing else changed."""
+    shop.models(model("alpha", lifecycle={"onRemove": "delete"}), model("beta"), model("gamma"), model("delta"))
+    shop.apply()
+    assert "delete" == stored(shop).records["alpha"].lifecycle.on_remove
+    shop.models(model("alpha"), model("beta"), model("gamma"), model("delta"))
+    ran = shop.apply()
+    assert (0, True) == (ran.code, "No changes: 4 models as declared." in ran.out)
+    assert "keep" == stored(shop).records["alpha"].lifecycle.on_remove
+    before = shop.state.read_bytes()
+    assert (0, before) == (shop.apply().code, shop.state.read_bytes())
+    shop.models(model("beta"), model("gamma"), model("delta"))
+    assert ("forget", "finished") == shop.plan()["alpha"]
+    assert 0 == shop.run("history", "verify").code
+
+
+def test_a_forgotten_model_that_is_back_is_recorded_again(shop: Shop) -> None:
+    """A manifest that comes back takes its record back with the next apply, though that has nothing else to do."""
+    shop.apply()
+    shop.models(model("alpha"), model("beta"))
+    shop.apply("--allow-forget", "1")
+    assert ["gamma"] == list(stored(shop).retired)
+    shop.models(model("alpha"), model("beta"), model("gamma"))
+    assert TUNED == shop.plan()["gamma"]
+    assert 0 == shop.apply().code
+    assert (["alpha", "beta", "gamma"], []) == (sorted(stored(shop).records), list(stored(shop).retired))
+
+
 def test_a_renamed_and_edited_manifest_keeps_its_model(shop: Shop) -> None:
     """The plan names the `state mv` for a manifest that was renamed and edited at once, and after it shows the edit."""
     shop.apply()

@@ -1,4 +1,4 @@
-"""A stack whose Vertex AI is another process, the real command run and killed against it, and what must hold then."""
+"""A stack whose Vertex AI is another process, and the real command run and killed against it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from reconciler.model.job import JobState
 from reconciler.simulator.simulator import Simulator
 from reconciler.state.codec import decode_state
-from reconciler.state.history import read_head, verify
-from reconciler.state.records import Attempt, State
+from reconciler.state.records import State
 from tests.cli.harness import ROOT, environment, model
 
 QUOTA = 2
@@ -194,76 +192,6 @@ def _version(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_ino, found.st_mtime_ns
-
-
-def check_whenever(here: Arena) -> None:
-    """What must hold after every kill: a sound state, a history that verifies, and no job that nobody knows of."""
-    jobs, state = here.jobs(), here.state()
-    if state is None:
-        assert [] == jobs
-        return
-    found = verify(here.runs(), covered=read_head(state.history_head))
-    assert () == found.problems, here.said()
-    known = {one.nonce for one in _attempts(state)} | {intent.nonce for intent in state.intents.values()}
-    assert [] == [job["name"] for job in jobs if job["labels"]["tuneform-nonce"] not in known]
-    assert {state.lineage} >= {job["labels"]["tuneform-owner"] for job in jobs}
-    for address in _addresses(jobs):
-        # A duplicate is cancelled by the run that finds it, which a kill may have kept from it.
-        assert 1 >= len([job for job in jobs if _address(job) == address and _is_running(job)]), (address, here.said())
-
-
-def check_at_the_end(here: Arena, tally: Tally) -> None:
-    """What must hold once an apply has ended by itself: every wanted job was made once, is recorded, and has ended."""
-    check_whenever(here)
-    jobs, state = here.jobs(), here.state()
-    assert state is not None
-    assert {} == dict(state.intents)
-    assert {} == dict(state.queue)
-    assert [] == [job["name"] for job in jobs if "endTime" not in job]
-    assert sorted(job["name"] for job in jobs) == sorted(one.job for one in _attempts(state)), here.said()
-    survivors = Counter(_mark(job) for job in jobs if job["state"] != JobState.CANCELLED)
-    assert {} == {mark: number for mark, number in survivors.items() if number > 1}
-    for name in here.epochs:
-        record = state.records[name]
-        wanted = [one for one in jobs if one["labels"]["tuneform-spec"] == record.current.fingerprint]
-        states = Counter(job["state"] for job in wanted if job["state"] != JobState.CANCELLED)
-        expected = {JobState.FAILED: RETRIES + 1} if name == FAILING else {JobState.SUCCEEDED: 1}
-        assert (name, expected) == (name, dict(states)), here.said()
-    assert QUOTA >= _most_at_once(jobs)
-    tally.jobs += len(jobs)
-    tally.duplicates += sum(number - 1 for number in Counter(_mark(job) for job in jobs).values())
-
-
-def _attempts(state: State) -> list[Attempt]:
-    return [one for part in (state.records, state.retired) for record in part.values() for one in record.attempts]
-
-
-def _addresses(jobs: Sequence[Job]) -> set[str]:
-    return {_address(job) for job in jobs}
-
-
-def _address(job: Job) -> str:
-    return str(job["labels"]["tuneform-name"])
-
-
-def _is_running(job: Job) -> bool:
-    return "endTime" not in job and job["state"] != JobState.CANCELLING
-
-
-def _mark(job: Job) -> tuple[str, str, str]:
-    """Address, fingerprint and attempt: what at most one job may survive of."""
-    labels = job["labels"]
-    return labels["tuneform-name"], labels["tuneform-spec"], labels["tuneform-attempt"]
-
-
-def _most_at_once(jobs: Sequence[Job]) -> int:
-    """How many jobs used the quota at one time."""
-    steps = sorted([(job["createTime"], 1) for job in jobs] + [(job["endTime"], -1) for job in jobs])
-    running, most = 0, 0
-    for _, step in steps:
-        running += step
-        most = max(most, running)
-    return most
 
 
 def edit(here: Arena, random_: random.Random) -> None:

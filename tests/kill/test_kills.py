@@ -12,11 +12,16 @@ import os
 import random
 import sys
 import time
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.kill.arena import PATIENCE_S, Arena, Tally, arena, check_at_the_end, check_whenever, edit, fresh, strike
+from reconciler.model.job import JobState
+from reconciler.state.history import read_head, verify
+from reconciler.state.records import Attempt, State
+from tests.kill.arena import FAILING, PATIENCE_S, QUOTA, RETRIES, Arena, Job, Tally, arena, edit, fresh, strike
 
 KILLS_MOST_A_STACK = 6
 APPLY_ENDS_WITHIN_RUNS = 3
@@ -31,12 +36,88 @@ FAULTS: tuple[tuple[str, ...], ...] = (
 MODEL_FAILED = 3
 
 
+def check_whenever(here: Arena) -> None:
+    """What must hold after every kill: a sound state, a history that verifies, and no job that nobody knows of."""
+    jobs, state = here.jobs(), here.state()
+    if state is None:
+        assert [] == jobs
+        return
+    found = verify(here.runs(), covered=read_head(state.history_head))
+    assert () == found.problems, here.said()
+    known = {one.nonce for one in _attempts(state)} | {intent.nonce for intent in state.intents.values()}
+    assert [] == [job["name"] for job in jobs if job["labels"]["tuneform-nonce"] not in known]
+    assert {state.lineage} >= {job["labels"]["tuneform-owner"] for job in jobs}
+    for address in _addresses(jobs):
+        assert 1 >= len([job for job in jobs if _address(job) == address and _is_running(job)]), (address, here.said())
+
+
+def check_at_the_end(here: Arena, tally: Tally) -> None:
+    """What must hold once an apply has ended by itself: every wanted job was made once, is recorded, and has ended."""
+    check_whenever(here)
+    jobs, state = here.jobs(), here.state()
+    assert state is not None
+    assert {} == dict(state.intents)
+    assert {} == dict(state.queue)
+    assert [] == _running(jobs), here.said()
+    assert sorted(job["name"] for job in jobs) == sorted(one.job for one in _attempts(state)), here.said()
+    survivors = Counter(_mark(job) for job in jobs if job["state"] != JobState.CANCELLED)
+    assert {} == {mark: number for mark, number in survivors.items() if number > 1}
+    for name in here.epochs:
+        record = state.records[name]
+        wanted = [one for one in jobs if one["labels"]["tuneform-spec"] == record.current.fingerprint]
+        states = Counter(job["state"] for job in wanted if job["state"] != JobState.CANCELLED)
+        expected = {JobState.FAILED: RETRIES + 1} if name == FAILING else {JobState.SUCCEEDED: 1}
+        assert (name, expected) == (name, dict(states)), here.said()
+    assert QUOTA >= _most_at_once(jobs)
+    tally.jobs += len(jobs)
+    tally.duplicates += sum(number - 1 for number in Counter(_mark(job) for job in jobs).values())
+
+
+def _running(jobs: Sequence[Job]) -> list[str]:
+    return [job["name"] for job in jobs if "endTime" not in job]
+
+
+def _attempts(state: State) -> list[Attempt]:
+    return [one for part in (state.records, state.retired) for record in part.values() for one in record.attempts]
+
+
+def _addresses(jobs: Sequence[Job]) -> set[str]:
+    return {_address(job) for job in jobs}
+
+
+def _address(job: Job) -> str:
+    return str(job["labels"]["tuneform-name"])
+
+
+def _is_running(job: Job) -> bool:
+    return "endTime" not in job and job["state"] != JobState.CANCELLING
+
+
+def _mark(job: Job) -> tuple[str, str, str]:
+    """Address, fingerprint and attempt: what at most one job may survive of."""
+    labels = job["labels"]
+    return labels["tuneform-name"], labels["tuneform-spec"], labels["tuneform-attempt"]
+
+
+def _most_at_once(jobs: Sequence[Job]) -> int:
+    """How many jobs used the quota at one time."""
+    steps = sorted([(job["createTime"], 1) for job in jobs] + [(job["endTime"], -1) for job in jobs])
+    running, most = 0, 0
+    for _, step in steps:
+        running += step
+        most = max(most, running)
+    return most
+
+
 def run_to_the_end(here: Arena, tally: Tally) -> None:
-    """Applies until an apply has nothing left to do; one model fails by its nature, which is exit code 3."""
+    """Applies until nothing is left to do or to wait for; one model fails by its nature, which is exit code 3."""
     for _ in range(APPLY_ENDS_WITHIN_RUNS):
         tally.runs += 1
-        if MODEL_FAILED == here.apply().wait(PATIENCE_S):
+        code = here.apply().wait(PATIENCE_S)
+        if MODEL_FAILED == code and [] == _running(here.jobs()):
             return
+        # An apply that finds nothing to submit leaves what runs to `wait`.
+        here.start("wait").wait(PATIENCE_S)
     raise AssertionError(here.said())
 
 

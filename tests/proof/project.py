@@ -117,16 +117,22 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Wire(httpx.BaseTransport):
-    """The way of one process to the service."""
+    """The way of one process to the service; no two changes happen at the same instant."""
 
     service: httpx.BaseTransport
+    clock: ManualClock
     perform: Perform
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """One step."""
         verb = "list" if request.method == "GET" else "cancel" if request.url.path.endswith(":cancel") else "create"
-        step = Step("jobs", verb, verb != "list")
-        return self.perform(step, lambda: self.service.handle_request(request))
+
+        def answer() -> httpx.Response:
+            if verb != "list":
+                self.clock.advance(timedelta(milliseconds=1))
+            return self.service.handle_request(request)
+
+        return self.perform(Step("jobs", verb, verb != "list"), answer)
 
 
 @dataclass(slots=True)
@@ -260,7 +266,7 @@ def apply(
 
 def _http(project: Project, perform: Perform) -> Http:
     return Http(
-        connection=Connection(transport=Wire(project.simulator.transport(), perform)),
+        connection=Connection(transport=Wire(project.simulator.transport(), project.clock, perform)),
         tokens=FixedToken("token"),
         clock=Still(project.clock),
         jitter=lambda: 0.0,
