@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.cli.session import check_manifests, open_session
+from reconciler.executor.cycle import run_cycle
 from reconciler.manifest.load import load_manifests
 from reconciler.model.desired import Desired, DesiredModel
 from reconciler.model.job import JobState
@@ -208,6 +209,11 @@ def stages(manifests: Path) -> Iterator[tuple[str, Callable[[], object]]]:
     yield (
         "decide, every model renamed",
         lambda: make_plan(renamed, session.held.state, observation, now=START, defaults=session.effects.defaults),
+    )
+    scope = frozenset(one.address for one in desired.models)
+    yield (
+        "one pass of an apply, that full look included",
+        lambda: run_cycle(session.effects, session.held, desired, scope),
     )
     yield "render for people", lambda: render_plan(plan, Style())
     yield "render as JSON", lambda: json.dumps(encode_plan(plan))

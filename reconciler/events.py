@@ -20,6 +20,7 @@ class Kind(StrEnum):
     CANCEL_REQUESTED = "cancel_requested"
     CANCEL_FAILED = "cancel_failed"
     DUPLICATE = "duplicate"
+    FORGOTTEN = "forgotten"
     PHASE = "phase"
     LOOKED = "looked"
 

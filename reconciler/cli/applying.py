@@ -21,7 +21,6 @@ from reconciler.errors import ExitCode, PlanError, UsageError
 from reconciler.executor.effects import save
 from reconciler.executor.loop import Ended, Followed
 from reconciler.model.desired import Desired
-from reconciler.model.observation import Observation
 from reconciler.plan import Action, Change, Plan, Reason, plan_checksum
 from reconciler.reconcile import Planned, apply_changes, foresee, refuse_stale
 from reconciler.renderers.plan_text import render_plan
@@ -68,7 +67,7 @@ def apply_command(request: Request) -> int:
         planned = queued_only(planned)
     outlook = foresee(session.effects, session.desired, planned)
     result(render_plan(planned.plan, style_for(sys.stdout, request.manifests), outlook) + "\n")
-    if not planned.plan.has_changes and not _has_work(session, planned.observation):
+    if not planned.plan.has_changes and not _has_work(session, planned, request):
         _refuse_errored(planned.plan)
         if not request.queued:
             _remember(session, planned, request)
@@ -123,7 +122,7 @@ def carry_out_plan(
     """
     _refuse_errored(shown.plan)
     withheld = _withheld(shown.plan, request)
-    if not confirmed(request, "Apply this? Only yes is accepted: "):
+    if shown.plan.has_changes and not confirmed(request, "Apply this? Only yes is accepted: "):
         remark("Nothing was done.")
         return ExitCode.ERROR
     stop_on_signals(session.stop, progress.interject)
@@ -237,9 +236,12 @@ def _saved(session: Session, path: Path) -> tuple[Session, Planned]:
     return session, replace(fresh, plan=replace(fresh.plan, changes=changes))
 
 
-def _has_work(session: Session, observation: Observation) -> bool:
+def _has_work(session: Session, planned: Planned, request: Request) -> bool:
+    """Whether something waits or is being submitted, was made twice, or runs and was to be waited for."""
     state = session.held.state
-    return bool(state.queue or state.intents or any(one.is_to_end for one in find_duplicates(state, observation)))
+    runs = any(one.reason in (Reason.IN_PROGRESS, Reason.CANCELLING) for one in planned.plan.changes)
+    doubled = any(one.is_to_end for one in find_duplicates(state, planned.observation))
+    return bool(state.queue or state.intents or doubled) or (request.wait and not request.queued and runs)
 
 
 def _withheld(plan: Plan, request: Request) -> tuple[Change, ...]:

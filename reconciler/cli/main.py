@@ -14,6 +14,7 @@ from reconciler.errors import ExitCode, TuneformError
 
 # Name -> (module, what it does). The modules are imported only when their command is run.
 COMMANDS: Mapping[str, tuple[str, str]] = {
+    "init": ("reconciler.cli.init", "Write a first stack to start from."),
     "validate": ("reconciler.cli.validate", "Check the manifests offline; all errors at once."),
     "plan": ("reconciler.cli.plan", "Show what would happen, and why. Changes nothing."),
     "apply": ("reconciler.cli.apply", "Make live what the manifests declare, through the quota's queue."),

@@ -19,6 +19,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+import click
+
 from reconciler.catalogue.catalogue import Catalogue, LifecycleStage, lifecycle_of, load_catalogue
 from reconciler.catalogue.check import base_model_of, check_models, retired_diagnostic
 from reconciler.cli.service import Service, offline_rules, open_service, read_rules, trusted_endpoint
@@ -116,6 +118,7 @@ def open_session(
     stop = threading.Event()
     endpoint = trusted_endpoint(stack)
     service = open_service(stack, endpoint, stop)
+    _close_at_end(service)
     store = (open_state or open_store)(stack)
     effects = Effects(
         provider=service.provider,
@@ -131,6 +134,13 @@ def open_session(
     held = opened(effects, stack, endpoint or VERTEX_AI, lineage=str(uuid.uuid4()))
     effects = with_locations(effects, checked, held)
     return Session(checked=checked, effects=effects, held=held, stop=stop, service=service)
+
+
+def _close_at_end(service: Service) -> None:
+    """Has the connections closed with the command that opened them."""
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.call_on_close(service.http.close)
 
 
 def with_limits(session: Session) -> Session:

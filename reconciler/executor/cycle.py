@@ -223,7 +223,7 @@ def _settled(effects: Effects, state: State, observation: Observation) -> State:
 def _with_follow_ups(
     effects: Effects, state: State, desired: Desired, observation: Observation, scope: frozenset[str]
 ) -> State:
-    """What follows without a new approval: a declared retry, and the adoption that a roll-back's cancel was for.
+    """What follows without a new approval: a declared retry, and what a cancel was for, adopting or forgetting.
 
     A retry is the only create that nobody approves anew, and it was approved by the manifest that declares it.
     """
@@ -232,25 +232,31 @@ def _with_follow_ups(
     if not any(_may_follow(one, jobs.get(one.job)) for one in current.values()):
         return state
     plan = make_plan(desired, state, observation, now=observation.at, defaults=effects.defaults, rules=effects.rules)
-    follow_ups = [
-        one
-        for one in plan.changes
-        if one.address in scope
-        and (one.reason is Reason.RETRY or (one.action is Action.ADOPT and one.reason is Reason.ROLLED_BACK))
-    ]
+    follow_ups = [one for one in plan.changes if one.address in scope and _follows(one, current.get(one.address))]
     for change in follow_ups:
-        kind = Kind.RETRY if change.reason is Reason.RETRY else Kind.ADOPTED
-        tell(effects, kind, change.address, change.why, change.job)
+        tell(effects, _FOLLOW_UPS[change.action], change.address, change.why, change.job)
     return approve(
         state, follow_ups, desired.by_address(), observation, approved_by="the approval before", plan_checksum=""
     )
+
+
+_FOLLOW_UPS = {Action.CREATE: Kind.RETRY, Action.ADOPT: Kind.ADOPTED, Action.FORGET: Kind.FORGOTTEN}
+
+
+def _follows(change: Change, attempt: Attempt | None) -> bool:
+    """Whether the approval of an earlier change covers this one too."""
+    if change.action is Action.FORGET:
+        return attempt is not None and attempt.because is Because.REMOVED
+    if change.action is Action.ADOPT:
+        return change.reason is Reason.ROLLED_BACK
+    return change.reason is Reason.RETRY
 
 
 def _may_follow(attempt: Attempt, job: LiveJob | None) -> bool:
     """Whether this job's end may ask for something more; a look at one job, where a plan looks at all."""
     if job is None or job.is_active:
         return False
-    return job.has_failed or attempt.because is Because.REPLACED
+    return job.has_failed or attempt.because in (Because.REPLACED, Because.REMOVED)
 
 
 def _admit(

@@ -154,6 +154,7 @@ _MARKS = {
     Kind.CANCEL_REQUESTED: "-",
     Kind.CANCEL_FAILED: "!",
     Kind.DUPLICATE: "!",
+    Kind.FORGOTTEN: ".",
     Kind.PHASE: " ",
     Kind.LOOKED: " ",
 }

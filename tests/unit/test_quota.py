@@ -11,7 +11,7 @@ import pytest
 from reconciler.model.desired import QuotaSettings
 from reconciler.model.job import JobState
 from reconciler.plan import QuotaView
-from reconciler.quota import ASSUMED_LIMIT, Ledger, own_job_names, take_ledger
+from reconciler.quota import ASSUMED_LIMIT, GLOBAL_LANE, Lane, LaneRules, Ledger, own_job_names, take_ledger
 from reconciler.state.records import Hold
 from reconciler.state.unseen import SETTLE_TIME, unseen_attempts
 from tests.builders import AT, a_job, a_model, a_record, a_state, an_intent, an_observation
@@ -149,6 +149,40 @@ def test_holds_end_by_themselves() -> None:
     over = Hold(slots=5, until=AT, reason="demo", by="ana")
     ledger = take_ledger(TEN, a_state(holds=(running, over)), an_observation())
     assert (2, 8) == (ledger.held, ledger.free)
+
+
+class TestLanes:
+    """Quotas beside the global one, for accelerators and for open models."""
+
+    rules = LaneRules(
+        needs_of=lambda fields: {"a100": 8} if "pipelineTuning.trainSteps" in fields else {GLOBAL_LANE: 1},
+        limits={GLOBAL_LANE: 5, "a100": 24},
+        source="read from Google",
+    )
+    heavy = a_model("heavy", fields={"pipelineTuning.trainSteps": 10})
+
+    def test_each_job_counts_where_it_takes_something(self) -> None:
+        """A lane counts the units of our jobs, seen or not yet, and of others; the global one does not."""
+        jobs = (a_job(1, model=self.heavy), a_job(2, fields=self.heavy.fields), OWN)
+        ledger = take_ledger(QuotaSettings(), a_state(an_intent(self.heavy)), an_observation(*jobs), self.rules)
+        assert (Lane(name="a100", limit=24, own_units=16, foreign_units=8),) == ledger.lanes
+        assert ((OWN,), (), 0) == (ledger.own, ledger.foreign, ledger.intents)
+        assert {GLOBAL_LANE: 4, "a100": 0} == ledger.free_units()
+
+    def test_a_lane_never_has_less_than_nothing(self) -> None:
+        """A limit that was lowered below what runs leaves nothing."""
+        assert 0 == Lane(name="a100", limit=8, own_units=8, foreign_units=8).free
+
+    def test_a_blind_spot_hides_every_lane(self) -> None:
+        """With a location unread no lane's free units are known."""
+        ledger = take_ledger(QuotaSettings(), a_state(), an_observation(unread=("us-west1",)), self.rules)
+        assert ledger.free_units() is None
+
+    @pytest.mark.parametrize(("told", "limit"), [(None, 5), (2, 2)])
+    def test_the_manifest_goes_before_what_was_read(self, told: int | None, limit: int) -> None:
+        """A limit that was read counts where the manifest says `auto`."""
+        ledger = take_ledger(QuotaSettings(concurrent_jobs=told), a_state(), an_observation(), self.rules)
+        assert limit == ledger.limit
 
 
 def test_the_view_tells_the_figures() -> None:
