@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 
 from reconciler.model.desired import Priority
+from reconciler.quota import Ledger
+from reconciler.scheduler import Surroundings, admit
+from reconciler.state.parents import ParentState
 from reconciler.state.records import Ticket
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -31,7 +35,8 @@ _FAILURE_SHARE = 0.1
 # Four classes are drawn alike; the two in the middle are one here.
 _CLASSES = (Priority.LOW, Priority.NORMAL, Priority.NORMAL, Priority.HIGH)
 
-Order = Callable[[Iterable[Ticket], int, datetime], Sequence[Ticket]]
+# Tickets, slots, what running jobs are still expected to take in seconds, now.
+Order = Callable[[Iterable[Ticket], int, float, datetime], Sequence[Ticket]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,51 +111,94 @@ def lower_bound_s(jobs: Sequence[Job], slots: int) -> float:
 
 
 def serve(jobs: Sequence[Job], slots: int, order: Order) -> Served:
-    """The batch, enqueued at once, served in an order that is asked for anew whenever a slot is free.
+    """The batch, enqueued at once, served by the scheduler whenever something changed.
 
-    As in the queue, a child waits for its parent, waits from then on, and a job that failed goes to the back.
+    As in the queue, a child waits for its parent and is as old as the wait since then, and a job that failed is
+    enqueued anew.
     """
-    by_address = {job.address: job for job in jobs}
-    children: dict[str, list[Job]] = {}
+    serving = _Serving({job.address: job for job in jobs}, slots, order)
     for job in jobs:
-        if job.parent is not None:
-            children.setdefault(job.parent, []).append(job)
-    waiting = {job.address: ticket_of(job) for job in jobs}
-    blocked = {job.address for job in jobs if job.parent is not None}
-    events: list[tuple[float, str, bool]] = []
-    started_s: dict[str, float] = {}
-    ended_s: dict[str, float] = {}
-    tries = dict.fromkeys(by_address, 0)
-    free, now_s = slots, 0.0
-    while len(ended_s) < len(jobs):
-        if free and len(waiting) > len(blocked):
-            now = START + timedelta(seconds=now_s)
-            ready = [ticket for ticket in order(waiting.values(), slots, now) if ticket.address not in blocked]
-            for ticket in ready[:free]:
-                address = ticket.address
-                del waiting[address]
-                free -= 1
-                started_s[address] = now_s
-                heapq.heappush(events, (now_s + by_address[address].attempts_s[tries[address]], address, True))
-        now_s, address, is_end = heapq.heappop(events)
-        job = by_address[address]
-        if not is_end:
-            waiting[address] = ticket_of(job, at_s=now_s)
-            continue
-        free += 1
-        tries[address] += 1
-        if tries[address] < len(job.attempts_s):
-            heapq.heappush(events, (now_s + RETRY_AFTER_S, address, False))
-            continue
-        ended_s[address] = now_s
-        for child in children.get(address, ()):
-            blocked.discard(child.address)
-            waiting[child.address] = ticket_of(child, ready_s=now_s)
-    return Served(started_s=started_s, ended_s=ended_s)
+        serving.enqueue(job)
+    serving.admit()
+    while serving.events:
+        serving.step()
+        serving.admit()
+    return Served(started_s=serving.started_s, ended_s=serving.ended_s)
 
 
-def ticket_of(job: Job, *, at_s: float = 0.0, ready_s: float | None = None) -> Ticket:
-    """The job as it stands in the queue, enqueued so many seconds after the start."""
+@dataclass(slots=True)
+class _Serving:
+    """One batch being served; `events` are ends of attempts, and retries that have waited long enough."""
+
+    jobs: Mapping[str, Job]
+    slots: int
+    order: Order
+    now_s: float = 0.0
+    waiting: dict[str, Ticket] = field(default_factory=dict)
+    running_s: dict[str, float] = field(default_factory=dict)
+    started_s: dict[str, float] = field(default_factory=dict)
+    ended_s: dict[str, float] = field(default_factory=dict)
+    failures: Counter[str] = field(default_factory=Counter)
+    events: list[tuple[float, str]] = field(default_factory=list)
+
+    def enqueue(self, job: Job) -> None:
+        """Adds a ticket that waits from now on."""
+        now = START + timedelta(seconds=self.now_s)
+        self.waiting[job.address] = ticket_of(job, now, is_ready=job.parent in self.ended_s)
+
+    def admit(self) -> None:
+        """Starts who gets a slot."""
+        used = len(self.running_s)
+        if used == self.slots or not self.waiting:
+            return
+        now = START + timedelta(seconds=self.now_s)
+        busy_s = sum(
+            max(0.0, begun_s + self.jobs[address].estimate_s - self.now_s)
+            for address, begun_s in self.running_s.items()
+        )
+        tickets = self.order(self.waiting.values(), self.slots, busy_s, now)
+        ledger = Ledger(limit=self.slots, limit_source="", own=(), foreign=(), intents=used, unread={})
+        for ticket in admit(tickets, ledger, surroundings(tickets, self.ended_s.keys()), now=now).admitted:
+            job = self.jobs[ticket.address]
+            del self.waiting[job.address]
+            self.running_s[job.address] = self.started_s[job.address] = self.now_s
+            length_s = job.attempts_s[self.failures[job.address]]
+            heapq.heappush(self.events, (self.now_s + length_s, job.address))
+
+    def step(self) -> None:
+        """Goes on to the next event."""
+        self.now_s, address = heapq.heappop(self.events)
+        job = self.jobs[address]
+        if self.running_s.pop(address, None) is None:
+            self.enqueue(job)
+            return
+        self.failures[address] += 1
+        if self.failures[address] < len(job.attempts_s):
+            heapq.heappush(self.events, (self.now_s + RETRY_AFTER_S, address))
+            return
+        self.ended_s[address] = self.now_s
+        now = START + timedelta(seconds=self.now_s)
+        for child, ticket in self.waiting.items():
+            if ticket.parent == address:
+                self.waiting[child] = replace(ticket, ready_at=now)
+
+
+def surroundings(tickets: Iterable[Ticket], ended: Set[str]) -> Surroundings:
+    """Surroundings in which only parents that have not ended keep a ticket back."""
+    return Surroundings(
+        active_jobs=frozenset(),
+        submitting=frozenset(),
+        wanted={one.address: one.fingerprint for one in tickets},
+        parents={
+            one.address: ParentState.READY if one.parent in ended else ParentState.WAITING
+            for one in tickets
+            if one.parent is not None
+        },
+    )
+
+
+def ticket_of(job: Job, now: datetime, *, is_ready: bool = False) -> Ticket:
+    """The job as it stands in the queue, enqueued now; `is_ready` where its parent has ended."""
     return Ticket(
         address=job.address,
         fingerprint="v1-0000000000000000",
@@ -158,8 +206,8 @@ def ticket_of(job: Job, *, at_s: float = 0.0, ready_s: float | None = None) -> T
         reason="new",
         priority=job.priority,
         location="us-central1",
-        enqueued_at=START + timedelta(seconds=at_s),
-        ready_at=None if ready_s is None else START + timedelta(seconds=ready_s),
+        enqueued_at=now,
+        ready_at=now if is_ready else None,
         parent=job.parent,
     )
 

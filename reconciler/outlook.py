@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.durations import Durations, learn
-from reconciler.forecast import Expected, Range, Running, Waiting, forecast
+from reconciler.forecast import Expected, Range, Running, Waiting, forecast, left_s
 from reconciler.model.desired import Desired
 from reconciler.model.job import LiveJob
 from reconciler.model.observation import Observation
@@ -165,7 +165,14 @@ def _expected(
 def _slots(state: State, observation: Observation, running: Mapping[str, Running], now: datetime) -> tuple[Slot, ...]:
     ours = own_job_names(state, observation.jobs)
     lone = forecast(
-        [Waiting(address=name, needs={}, samples_s=_left(one)) for name, one in running.items()],
+        [
+            Waiting(
+                address=name,
+                needs={},
+                samples_s=None if one.samples_s is None else left_s(one.samples_s, one.elapsed_s),
+            )
+            for name, one in running.items()
+        ],
         (),
         {"": 1},
         now=now,
@@ -183,9 +190,3 @@ def _slots(state: State, observation: Observation, running: Mapping[str, Running
         if job.is_active
     )
 
-
-def _left(one: Running) -> tuple[float, ...] | None:
-    if one.samples_s is None:
-        return None
-    longer = tuple(sample - one.elapsed_s for sample in one.samples_s if sample > one.elapsed_s)
-    return longer or (max(30.0, one.elapsed_s * 0.1),)

@@ -169,7 +169,8 @@ def with_locations(effects: Effects, checked: Checked, held: Held) -> Effects:
     state = held.state
     locations = set(checked.catalogue.locations)
     locations |= {model.location for model in checked.desired.models}
-    locations |= {attempt.location for record in state.records.values() for attempt in record.attempts}
+    remembered = [*state.records.values(), *state.retired.values()]
+    locations |= {attempt.location for record in remembered for attempt in record.attempts}
     locations |= {intent.location for intent in state.intents.values()}
     return replace(effects, locations=tuple(sorted(locations)))
 

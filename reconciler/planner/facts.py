@@ -10,6 +10,7 @@ from reconciler.model.desired import Desired, DesiredModel
 from reconciler.model.fields import PARENT_FINGERPRINT, Effect, Fields, Value, canonical, effect_of
 from reconciler.model.job import LiveJob
 from reconciler.model.observation import Observation
+from reconciler.plan import Reason
 from reconciler.state.records import Attempt, Intent, Record, State, Ticket
 from reconciler.state.unseen import is_fresh, is_settled
 
@@ -24,7 +25,7 @@ class Facts:
     job of ours that no record names and that may stand for the desired model. `unread` are the locations of this
     address that could not be read.
     `model_exists`, `dataset_changed` and `metadata_differs` are None where nobody looked. `defaults` are values the
-    service fills in for fields that are not set.
+    service fills in for fields that are not set. `parent_reason` is what this plan decided for the declared parent.
     """
 
     address: str
@@ -47,6 +48,7 @@ class Facts:
     dataset_changed: bool | None = None
     metadata_differs: bool | None = None
     defaults: Fields = field(default_factory=dict)
+    parent_reason: Reason | None = None
 
     @property
     def live_fingerprint(self) -> str | None:

@@ -44,7 +44,7 @@ def make_plan(
     lets a state begin beside another owner of the same stack name. `rules` say what jobs take from which quota.
     """
     facts = gather_facts(desired, state, observation, places=queue_places(state.queue.values()), defaults=defaults)
-    changes = tuple(_change(one, decide(one)) for one in facts)
+    changes = _decided(facts)
     namesakes = _namesakes(desired, state, observation, new_owner=new_owner)
     if any(one.severity is Severity.ERROR for one in namesakes):
         # One error says it for all of them; a row each would bury it.
@@ -76,6 +76,27 @@ def make_plan(
             *rename_hints(desired, state, observation, changes),
         ),
     )
+
+
+def _decided(facts: Iterable[Facts]) -> tuple[Change, ...]:
+    """Every address decided, sorted; parents before their children, who rest on what becomes of them."""
+    by_address = {one.address: one for one in facts}
+    decided: dict[str, Change] = {}
+    for one in by_address.values():
+        # Manifests have no circles of parents, so the chain ends.
+        chain = [one]
+        while (parent := _parent_of(chain[-1])) in by_address and parent not in decided:
+            chain.append(by_address[parent])
+        for link in reversed(chain):
+            above = decided.get(_parent_of(link))
+            link = replace(link, parent_reason=None if above is None else above.reason)
+            decided[link.address] = decided.get(link.address) or _change(link, decide(link))
+    return tuple(decided[address] for address in sorted(decided))
+
+
+def _parent_of(facts: Facts) -> str:
+    """The address of the declared parent; "" without one."""
+    return "" if facts.desired is None else facts.desired.parent or ""
 
 
 def _not_repeated(warnings: Iterable[Diagnostic], forbidden: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:

@@ -127,6 +127,8 @@ def same_spec(facts: Facts) -> Verdict | None:
     if _ended_by_us(facts):
         # Left now, it would be taken for restored by the next plan, although nothing changed in between.
         return None
+    if facts.parent_reason is Reason.SAME_SPEC and _differs_by_parent_only(facts):
+        return leave(Reason.SAME_SPEC, "the model it was tuned from is the same in effect", facts.live)
     if not is_same_spec(facts.desired.fields, facts.record.current, facts.live, facts.defaults):
         return None
     return leave(Reason.SAME_SPEC, "its job already ran with exactly these values", facts.live)
@@ -151,15 +153,24 @@ def rolled_back(facts: Facts) -> Verdict | None:
     )
 
 
+_PARENT_STAYS = frozenset({Reason.PROTECTED, Reason.PARENT_CHANGED})
+
+
+def _differs_by_parent_only(facts: Facts) -> bool:
+    if facts.desired is None or facts.record is None:
+        return False
+    changes = field_changes(facts.record.current.fields, facts.desired.fields)
+    return {change.path for change in changes if change.effect is Effect.RETRAIN} == {PARENT_FINGERPRINT}
+
+
 def parent_changed(facts: Facts) -> Verdict | None:
     """Row 18."""
     if facts.desired is None or facts.record is None or not facts.differs:
         return None
-    if facts.desired.lifecycle.on_parent_change != "warn":
+    # A parent that is not tuned again leaves nothing new to go on from, whatever its manifest says.
+    if facts.desired.lifecycle.on_parent_change != "warn" and facts.parent_reason not in _PARENT_STAYS:
         return None
-    changes = field_changes(facts.record.current.fields, facts.desired.fields)
-    retraining = {change.path for change in changes if change.effect is Effect.RETRAIN}
-    if retraining != {PARENT_FINGERPRINT}:
+    if not _differs_by_parent_only(facts):
         return None
     return Verdict(
         action=Action.LEAVE,

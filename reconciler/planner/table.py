@@ -23,8 +23,10 @@ CANCELLED, EXPIRED}; an unknown state is active.
 14  D's fingerprint; L cancelled, or its model deleted, by us               create   RESTORED
 15  D's fingerprint, R's job cannot be found                                leave    GONE
 16  differ, but L ran with every field D sets and D drops none              leave    SAME_SPEC
+    or by the parent's fingerprint only, and the parent is SAME_SPEC
 17  differ, an older own job with D's fingerprint succeeded                 cancel or adopt  ROLLED_BACK
 18  differ only by the parent's fingerprint, `onParentChange: warn`         leave    PARENT_CHANGED
+    or the parent is not tuned again
 19  differ, `preventReplace`, L active or succeeded                         leave    PROTECTED
 20  differ, L active                                                        replace  SPEC_CHANGED
 21  differ                                                                  create   SPEC_CHANGED

@@ -96,7 +96,7 @@ def _pages(http: Http, url: str, items: str) -> list[Mapping[str, Any]]:
         if not isinstance(page, list) or not all(isinstance(one, dict) for one in page):
             raise ApiError("Could not read the quota", f"{url} answered something else.", kind=Refusal.INVALID)
         found += page
-        token = str(document.get("nextPageToken", ""))
+        token = str(document.get("nextPageToken") or "")
         if not token:
             return found
     raise ApiError("Could not read the quota", f"{url} has no end of pages.", kind=Refusal.INVALID)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from reconciler.renderers.text import Style, clean, instant, short
-from reconciler.state.history import Entry, EntryKind, read_line
+from reconciler.state.history import Entry, EntryKind, lines_of, read_line
 
 
 def render_runs(runs: Sequence[str], style: Style) -> str:
@@ -19,7 +19,7 @@ def render_runs(runs: Sequence[str], style: Style) -> str:
 
 def _run(number: int, text: str, style: Style) -> str:
     lines = []
-    for raw in text.splitlines():
+    for raw in lines_of(text):
         try:
             lines.append(_entry(number, read_line(raw).entry, style))
         except ValueError:
@@ -54,7 +54,7 @@ def _what(entry: Entry) -> str:
 
 def encode_runs(runs: Sequence[str]) -> dict[str, Any]:
     """The runs as JSON; a line that cannot be read is null."""
-    return {"format_version": "1.0", "runs": [[_plain(raw) for raw in text.splitlines()] for text in runs]}
+    return {"format_version": "1.0", "runs": [[_plain(raw) for raw in lines_of(text)] for text in runs]}
 
 
 def _plain(raw: str) -> Any:

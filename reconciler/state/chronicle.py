@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from reconciler.errors import StateConflict, StateError
-from reconciler.state.history import GENESIS, Entry, EntryKind, Head, Line, read_line, write_line
+from reconciler.state.history import GENESIS, Entry, EntryKind, Head, Line, lines_of, read_line, write_line
 from reconciler.state.store import StateStore
 
 
@@ -96,7 +96,7 @@ def _closed(store: StateStore, run: int, at: datetime) -> Head:
     """
     while True:
         stored = store.read()
-        lines = [] if stored is None else stored.text.splitlines()
+        lines = [] if stored is None else lines_of(stored.text)
         last = _last_line(lines, store.where)
         if stored is None or last.entry.kind is EntryKind.RUN_ENDED:
             return Head(run=run, digest=last.digest)

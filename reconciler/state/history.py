@@ -90,6 +90,11 @@ def digest_of(line: str) -> str:
     return hashlib.sha256(line.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def lines_of(text: str) -> list[str]:
+    """The lines of a run's document. Only a newline ends one: other line ends were never written."""
+    return text.removesuffix("\n").split("\n") if text else []
+
+
 def read_line(text: str) -> Line:
     """A line back. Raises ValueError when it is not one; it does not check the chain."""
     document = json.loads(text)
@@ -129,7 +134,9 @@ def verify(runs: Sequence[str], *, covered: Head | None, expected: Head | None =
     problems: list[str] = []
     prev, found = GENESIS, []
     for run, text in enumerate(runs, start=1):
-        for number, raw in enumerate(text.splitlines(), start=1):
+        if text and not text.endswith("\n"):
+            problems.append(f"run {run} is cut off within its last line")
+        for number, raw in enumerate(lines_of(text), start=1):
             where = f"run {run}, line {number}"
             try:
                 line = read_line(raw)

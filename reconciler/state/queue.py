@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from math import sqrt
 from statistics import median
@@ -21,7 +21,7 @@ from reconciler.state.records import Ticket
 CLASS_WORTH = timedelta(hours=24)
 # How long shorter jobs may go before one that is ready.
 AGE_CAP = timedelta(hours=72)
-# By class, low to high: twice as long counts for no more than twice as urgent.
+# By class, low to high: of two jobs the more urgent goes first unless it takes that many times longer.
 CLASS_WEIGHTS = (1.0, 1.5, 2.0)
 # In expected lengths: what one job may take beyond its own. Lower serves short jobs sooner and ends later.
 OVERRUN = 0.8
@@ -63,15 +63,19 @@ def soonest_order(
     still expected to take, summed.
     """
     line = queue_order(tickets)
-    known_s = {one.address: length_s for one in line if (length_s := expected_s.get(one.address)) is not None}
-    if not known_s:
+    known = {one.address: length_s for one in line if (length_s := expected_s.get(one.address)) is not None}
+    if not known:
         return line
+    typical_s = median(known.values())
+    lengths_s = {one.address: known.get(one.address, typical_s) for one in line}
     overdue = [one for one in line if _is_overdue(one, now)]
     passed = {one.address for one in overdue}
-    guarded = [one for one in _critical(line, known_s, slots, busy_s) if one.address not in passed]
-    passed.update(one.address for one in guarded)
+    critical = [
+        one for one in _critical(line, lengths_s, slots, busy_s) if one.address in known and one.address not in passed
+    ]
+    passed.update(one.address for one in critical)
     rest = [one for one in line if one.address not in passed]
-    return (*overdue, *guarded, *_shortest_first(rest, known_s))
+    return (*overdue, *critical, *_shortest_first(rest, lengths_s, known.keys()))
 
 
 def _is_overdue(ticket: Ticket, now: datetime) -> bool:
@@ -80,18 +84,15 @@ def _is_overdue(ticket: Ticket, now: datetime) -> bool:
     return now - waits_since(ticket) >= AGE_CAP
 
 
-def _critical(line: Sequence[Ticket], known_s: Mapping[str, float], slots: int, busy_s: float) -> list[Ticket]:
-    """Those whose own path could well take longer than all the rest on all slots, the longest first."""
+def _critical(line: Sequence[Ticket], lengths_s: Mapping[str, float], slots: int, busy_s: float) -> list[Ticket]:
+    """Those whose own path could well take longer than all there is to do on all slots, the longest first."""
     if slots <= 1:
         # On a single slot no order ends sooner than another.
         return []
-    typical_s = median(known_s.values())
-    lengths_s = {one.address: known_s.get(one.address, typical_s) for one in line}
     end_s = (sum(lengths_s.values()) + busy_s) / slots
     paths_s = _paths_s(line, lengths_s)
-    critical = [one for one in line if one.address in known_s and paths_s[one.address] >= end_s]
     # The sort keeps the order of FIFO where paths are equal.
-    return sorted(critical, key=lambda one: -paths_s[one.address])
+    return sorted((one for one in line if paths_s[one.address] >= end_s), key=lambda one: -paths_s[one.address])
 
 
 def _paths_s(line: Iterable[Ticket], lengths_s: Mapping[str, float]) -> dict[str, float]:
@@ -120,13 +121,11 @@ def _paths_s(line: Iterable[Ticket], lengths_s: Mapping[str, float]) -> dict[str
     return paths_s
 
 
-def _shortest_first(line: Sequence[Ticket], known_s: Mapping[str, float]) -> Iterable[Ticket]:
+def _shortest_first(line: Sequence[Ticket], lengths_s: Mapping[str, float], known: Set[str]) -> Iterable[Ticket]:
     """Smith's rule: the least length for its weight first; the unknown count as typical, in their own order."""
-    typical_s = median(known_s.values())
 
     def ratio(ticket: Ticket) -> float:
-        return known_s.get(ticket.address, typical_s) / CLASS_WEIGHTS[ticket.priority.rank]
+        return lengths_s[ticket.address] / CLASS_WEIGHTS[ticket.priority.rank]
 
-    known = sorted((one for one in line if one.address in known_s), key=ratio)
-    unknown = [one for one in line if one.address not in known_s]
-    return heapq.merge(known, unknown, key=ratio)
+    first = sorted((one for one in line if one.address in known), key=ratio)
+    return heapq.merge(first, (one for one in line if one.address not in known), key=ratio)

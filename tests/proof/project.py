@@ -50,7 +50,7 @@ _GONE = frozenset({JobState.CANCELLED.value, JobState.CANCELLING.value})
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing a process does outside itself. `thing` is what it touches: jobs, state, lease, history or clock."""
+    """One thing a process does outside itself. `thing` is what it touches: jobs, state, lease, clock or "run 1"."""
 
     thing: str
     verb: str
@@ -249,7 +249,7 @@ def apply(
     )
     held = opened(effects, desired.stack, "simulator", lineage=LINEAGE)
     chronicle = RunChronicle(
-        lambda run: Opened(project.run(run), "history", who, perform), read_head(held.state.history_head)
+        lambda run: Opened(project.run(run), f"run {run}", who, perform), read_head(held.state.history_head)
     )
     chronicle.add(Entry(kind=EntryKind.RUN_STARTED, at=clock.now(), facts={"command": "apply", "who": who}))
     effects = replace(effects, chronicle=chronicle)

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from reconciler.errors import TuneformError
 from tests.proof.project import Perform, Step, T
 
 Process = Callable[[Perform], object]
@@ -54,10 +53,8 @@ class Player:
     def _run(self) -> None:
         try:
             self._process(self._perform)
-        except (TuneformError, Abandoned) as error:
-            self.ended_by = error
         except BaseException as error:
-            # A fault of the code under test, or of the test: shown where the schedule is judged.
+            # Expected or not is told by who judges the schedule.
             self.ended_by = error
         finally:
             self.step = None
@@ -112,12 +109,13 @@ class Orders:
 
     def __init__(self) -> None:
         self._path: list[_Fork] = []
+        self._depth = 0
 
     def __iter__(self) -> Iterator[Choose]:
         """A way to choose for each schedule; play it before asking for the next."""
         while True:
-            depth = iter(range(1_000_000))
-            yield lambda steps, depth=depth: self._choose(next(depth), steps)
+            self._depth = 0
+            yield self._choose
             if not self._go_on():
                 return
 
@@ -125,9 +123,10 @@ class Orders:
         """The turns of the schedule played last."""
         return [fork.choice for fork in self._path]
 
-    def _choose(self, depth: int, steps: Mapping[int, Step]) -> int | None:
-        if depth < len(self._path):
-            return self._path[depth].choice
+    def _choose(self, steps: Mapping[int, Step]) -> int | None:
+        self._depth += 1
+        if self._depth <= len(self._path):
+            return self._path[self._depth - 1].choice
         asleep = self._asleep(steps)
         awake = sorted(steps.keys() - asleep)
         if not awake:

@@ -96,7 +96,6 @@ class TestReplace:
         service.apply(desired_of(CHANGED), wait=False)
         service.clock.advance(minutes(10))
         service.apply(desired_of(ALPHA))
-        service.apply(desired_of(ALPHA))
         assert (2, ["succeeded", "cancelled"]) == (len(service.wire.creates), service.states_of(service.own()))
         assert service.own()[0]["name"] == service.state.records["alpha"].current.job
 
@@ -119,11 +118,10 @@ class TestRemove:
     """The manifest is gone."""
 
     def test_a_running_job_is_cancelled(self) -> None:
-        """A removed model's job is cancelled, its record forgotten by the next run, and nothing else is touched."""
+        """A removed model's job is cancelled, and forgotten when that has ended; nothing else is touched."""
         service = Service(concurrent_jobs=2)
         old = running(service)
         service.simulator.inject_foreign_job(PROJECT)
-        service.apply(desired_of())
         service.apply(desired_of())
         assert ([old], {}, ["alpha"]) == (
             service.wire.cancels,

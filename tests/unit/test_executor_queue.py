@@ -223,6 +223,15 @@ class TestRefusedForTheQuota:
         service.apply(desired, wait=False)
         assert 2 == len(service.wire.creates)
 
+    def test_nobody_passes_who_waits_out_a_pause(self) -> None:
+        """A slot that comes free during the pause of the first in line is not given to who came later."""
+        service = Service(concurrent_jobs=1, over_quota="refuse")
+        service.simulator.inject_foreign_job(PROJECT, duration_s=58 * 60)
+        first, both = desired_of(a_model("zeta")), desired_of(a_model("zeta"), a_model("alpha"))
+        service.apply(with_slots(first, 2), until_minutes=57)
+        service.apply(with_slots(both, 2))
+        assert ["zeta", "alpha"] == addresses(service.own())
+
 
 def test_only_what_the_run_is_about_is_served() -> None:
     """A run for one address leaves the tickets of others where they are."""

@@ -7,7 +7,7 @@ https://cloud.google.com/service-usage/docs/reference/rest/v1beta1/services.cons
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,10 +28,10 @@ def rows_from_quota_infos(infos: Iterable[Mapping[str, Any]]) -> tuple[LimitRow,
     """The limits in QuotaInfo objects; one that is not understood is left out."""
     rows = []
     for info in infos:
-        names = {str(info.get(key, "")) for key in ("quotaDisplayName", "metricDisplayName")} - {""}
-        for each in info.get("dimensionsInfos", ()):
-            value = _number(each.get("details", {}).get("value"))
-            location = each.get("dimensions", {}).get("region")
+        names = {str(info.get(key) or "") for key in ("quotaDisplayName", "metricDisplayName")} - {""}
+        for each in _objects(info, "dimensionsInfos"):
+            value = _number(_object(each, "details").get("value"))
+            location = _object(each, "dimensions").get("region")
             rows += [LimitRow(name, location, value) for name in sorted(names) if value is not None]
     return tuple(rows)
 
@@ -40,11 +40,11 @@ def rows_from_metrics(metrics: Iterable[Mapping[str, Any]]) -> tuple[LimitRow, .
     """The limits in ConsumerQuotaMetric objects; one that is not understood is left out."""
     rows = []
     for metric in metrics:
-        name = str(metric.get("displayName", ""))
-        for limit in metric.get("consumerQuotaLimits", ()):
-            for bucket in limit.get("quotaBuckets", ()):
+        name = str(metric.get("displayName") or "")
+        for limit in _objects(metric, "consumerQuotaLimits"):
+            for bucket in _objects(limit, "quotaBuckets"):
                 value = _number(bucket.get("effectiveLimit"))
-                location = bucket.get("dimensions", {}).get("region")
+                location = _object(bucket, "dimensions").get("region")
                 rows += [LimitRow(name, location, value)] if name and value is not None else []
     return tuple(rows)
 
@@ -57,6 +57,16 @@ def find_limit(rows: Iterable[LimitRow], display_name: str, location: str | None
     general = [row.value for row in named if row.location is None]
     # Several figures for one place are told from general to specific; the smallest is the one that bites.
     return min(exact or general, default=None)
+
+
+def _object(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = document.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _objects(document: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
+    value = document.get(key)
+    return (one for one in value if isinstance(one, dict)) if isinstance(value, list) else iter(())
 
 
 def _plain(name: str) -> str:
