@@ -68,10 +68,8 @@ def hours_of(served: Served, jobs: Sequence[Job]) -> tuple[float, float]:
 
 
 def orders(seeds: int) -> None:
-    print(
-        f"orders, {seeds} seeds                 mean completion / FIFO    makespan / lower bound      mean h (high class)"
-    )
-    print("slots  jobs  plain FIFO h       median   worst (seed)      median   worst (seed)      FIFO          soonest")
+    print(f"{seeds} seeds             mean completion / FIFO    makespan / lower bound     mean hours (high class)")
+    print("slots  jobs  plain h    median   worst (seed)     median   worst (seed)     FIFO         soonest")
     for slots, count in JOBS_BY_SLOTS.items():
         ratios, spans, before, after, plains = [], [], [], [], []
         for seed in range(seeds):
@@ -82,12 +80,16 @@ def orders(seeds: int) -> None:
             before.append(hours_of(first, jobs))
             after.append(hours_of(best, jobs))
             plains.append(serve(jobs, slots, plain).mean_completion_s / 3600)
-        cells = [
-            f"{median(value for value, _ in each):8.3f} {max(each)[0]:7.3f} ({max(each)[1]:3})"
-            for each in (ratios, spans)
-        ]
-        hours = [f"{fmean(a for a, _ in each):6.1f} ({fmean(b for _, b in each):4.1f})" for each in (before, after)]
-        print(f"{slots:5} {count:5} {fmean(plains):10.1f}       {'     '.join(cells)}      {'  '.join(hours)}")
+        shares = "    ".join(map(share, (ratios, spans)))
+        hours = "  ".join(
+            f"{fmean(a for a, _ in one):6.1f} ({fmean(b for _, b in one):4.1f})" for one in (before, after)
+        )
+        print(f"{slots:5} {count:5} {fmean(plains):8.1f}  {shares}   {hours}")
+
+
+def share(found: Sequence[tuple[float, int]]) -> str:
+    worst, seed = max(found)
+    return f"{median(value for value, _ in found):8.3f} {worst:7.3f} ({seed:3})"
 
 
 def cpu_s(act: Callable[[], object], times: int = 5) -> float:

@@ -231,7 +231,7 @@ def _estimate_s(chance: Random) -> float:
 
 
 def _attempts_s(chance: Random, estimate_s: float) -> tuple[float, ...]:
-    lengths_s = []
+    lengths_s: list[float] = []
     while True:
         true_s = estimate_s * chance.lognormvariate(0.0, _TRUE_SIGMA)
         if chance.random() >= _FAILURE_SHARE:

@@ -168,7 +168,7 @@ class _Lengths:
         count, random = len(samples_s), self._chance.random
         history = self._histories.get(count)
         if history is None:
-            # Samples spread less than what they come from, the more so the fewer they are; drawing fewer makes up for it.
+            # Few samples spread less than what they come from; drawing even fewer of them makes up for it.
             history = self._histories[count] = [int(random() * count) for _ in range(max(1, count - 2))]
         return samples_s[history[int(random() * len(history))]]
 

@@ -58,7 +58,13 @@ def command(manifests: Path, name: str, project: str, location: str) -> int:
             path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise TuneformError("The stack cannot be written", f"{manifests}: {error.strerror}.") from error
-    check_manifests(manifests)
+    try:
+        check_manifests(manifests)
+    except TuneformError:
+        # A name that cannot be: the next try is to find the folder as empty as this one did.
+        for path in files:
+            path.unlink(missing_ok=True)
+        raise
     next_command = style_for(sys.stderr, manifests).command("tuneform plan")
     remark(f"Wrote {', '.join(str(path) for path in files)}. See what it would do with:\n\n      {next_command}")
     return ExitCode.DONE

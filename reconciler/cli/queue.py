@@ -86,7 +86,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def _span(text: str) -> timedelta:
-    found = re.fullmatch(r"(\d{1,4})([mhd])", text)
+    found = re.fullmatch(r"([1-9]\d{0,3})([mhd])", text)
     if found is None:
         raise UsageError("This is no length of time", f"{text} is not understood; write 30m, 4h or 2d.")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})

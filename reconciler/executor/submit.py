@@ -77,7 +77,8 @@ def _withdraw(effects: Effects, state: State, intents: Sequence[Intent], before:
     if held is None or not made:
         return
     seen = observe(effects.provider, sorted(before.read), now=before.at)
-    mine = [one for one in find_duplicates(held.state, seen) if one.surplus.name in made]
+    found = find_duplicates(adopt_intents(held.state, seen), seen)
+    mine = [one for one in found if one.surplus.name in made]
     end_duplicates(replace(effects, check=lambda: None), mine)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from reconciler.forecast import Range
 from reconciler.outlook import Outlook, QueueRow, Slot
-from reconciler.renderers.text import Style, clean, columns, duration, short
+from reconciler.renderers.text import Style, clean, columns, duration, plural, short
 from reconciler.state.records import Hold
 
 _CELLS = 48
@@ -26,7 +26,7 @@ def render_queue(outlook: Outlook, holds: Sequence[Hold], style: Style) -> str:
 def _slots(outlook: Outlook, holds: Sequence[Hold], style: Style) -> str:
     quota = outlook.ledger.view()
     free = "free unknown" if quota.free is None else f"{quota.free} free"
-    lines = [f"{quota.limit} slots ({clean(quota.limit_source)}), {free}"]
+    lines = [f"{plural(outlook.ledger.limit, 'slot')} ({clean(quota.limit_source)}), {free}"]
     for slot in outlook.slots:
         who = (
             clean(slot.address)

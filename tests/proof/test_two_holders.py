@@ -149,8 +149,8 @@ def test_a_create_on_its_way_for_any_time_leaves_one_job(scene: Scene, sleeper: 
     for steps in range(STEPS_MAX):
         judge(scene, paused_before_create(sleeper, steps), tally, lambda steps=steps: f"{steps} steps")  # type: ignore[misc]
     assert (STEPS_MAX, []) == (tally.schedules, tally.wrong)
-    # Otherwise the pause was no danger, and nothing was shown.
-    assert tally.doubled > 0
+    # Otherwise the pause was no danger, and nothing was shown. In one pass a replacement only cancels.
+    assert (tally.doubled > 0) == ((scene.name, sleeper) != ("replace", 0))
 
 
 @pytest.mark.long

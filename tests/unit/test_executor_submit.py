@@ -40,14 +40,16 @@ class TestLostAnswers:
 
     def test_a_job_that_was_made_is_adopted(self) -> None:
         """A create that took effect and was answered with 503 is found by its nonce, at once, and never repeated."""
-        service = Service(stride=STRIDE)
+        service = Service()
         service.simulator.set_faults(lost_create_answers=1)
-        followed = service.apply(desired_of(ALPHA))
-        assert (Ended.DONE, 1, 1) == (followed.ended, len(service.wire.creates), len(service.own()))
-        assert (["alpha"], Origin.CREATED) == (
+        service.apply(desired_of(ALPHA), wait=False)
+        assert (["alpha"], {}, Origin.CREATED) == (
             service.told(Kind.UNCERTAIN),
+            dict(service.state.intents),
             service.state.records["alpha"].current.origin,
         )
+        assert Ended.DONE is service.apply(desired_of(ALPHA)).ended
+        assert (1, 1) == (len(service.wire.creates), len(service.own()))
 
     def test_a_job_that_was_made_and_is_not_listed_yet_is_waited_for(self) -> None:
         """The intent stays open and holds its slot until the list shows the job, so nothing else is submitted."""
@@ -58,6 +60,16 @@ class TestLostAnswers:
         service.simulator.set_faults()
         assert Ended.DONE is service.apply(desired_of(ALPHA, BETA)).ended
         assert (2, 2) == (len(service.wire.creates), len(service.own()))
+
+    def test_an_open_intent_is_not_submitted_again_with_slots_free(self) -> None:
+        """While nobody knows what came of a create it is not repeated, however many slots there are."""
+        service = Service(concurrent_jobs=2)
+        service.simulator.set_faults(lost_create_answers=1, list_lag_s=240)
+        desired = desired_of(ALPHA, stack=TWO_SLOTS)
+        for _ in range(4):
+            service.apply(desired, wait=False)
+            service.clock.advance(minutes(1))
+        assert (1, 1) == (len(service.wire.creates), len(service.own()))
 
     def test_a_job_that_was_never_made_is_submitted_again_after_the_settle_time(self) -> None:
         """A create that was lost on its way is repeated, once, with the same nonce, when the settle time is over."""
@@ -182,6 +194,19 @@ class TestLookBeforeCreate:
             service.state.records["alpha"].current.origin,
             len(service.own()),
         )
+
+    def test_a_job_that_shows_up_at_the_last_moment(self) -> None:
+        """A lost job that is listed just when its create is about to be repeated is adopted instead."""
+        service = Service()
+        service.simulator.set_faults(lost_create_answers=1, list_lag_s=900)
+
+        def show(what: str) -> None:
+            if what == "after write" and any(one.submissions > 1 for one in service.state.intents.values()):
+                service.simulator.set_faults()
+
+        service.store.on_effect = show
+        assert Ended.DONE is service.apply(desired_of(ALPHA)).ended
+        assert (1, ["alpha"]) == (len(service.wire.creates), service.told(Kind.ADOPTED))
 
     def test_an_unreadable_location_is_not_submitted_to(self) -> None:
         """When the look right before the create fails, nothing is sent and the ticket tries again."""

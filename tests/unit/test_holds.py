@@ -15,7 +15,7 @@ from reconciler.executor.loop import Ended
 from reconciler.state.codec import encode_state
 from reconciler.state.held import load_state, refreshed, save_holds
 from reconciler.state.records import Hold, State
-from tests.builders import AT, a_model, a_record, a_job, a_state, desired_of, minutes
+from tests.builders import AT, a_job, a_model, a_record, a_state, desired_of, minutes
 from tests.worlds.service import MemoryStore, Service
 
 TWO = desired_of(a_model("alpha"), a_model("beta"))
@@ -46,7 +46,7 @@ def once(act: Callable[[], None]) -> Callable[[Round], None]:
 
 
 def test_an_apply_heeds_a_hold_placed_meanwhile() -> None:
-    """A slot held while the first model runs stays free until the hold is over; the hold outlives the apply's writes."""
+    """A slot held while the first model runs stays free until the hold is over and the apply's writes keep it."""
     service = Service(stride=minutes(20))
     followed = service.apply(TWO, show=once(lambda: change_holds(service, (HOLD,))))
     first, second = (datetime.fromisoformat(job["createTime"]) for job in service.own())
@@ -87,7 +87,7 @@ def test_any_other_foreign_write_ends_the_apply() -> None:
     def forget() -> None:
         service.keep(replace(service.state, queue={}, holds=(HOLD,), serial=99))
 
-    with pytest.raises(StateConflict, match="Nothing was overwritten"):
+    with pytest.raises(StateConflict, match="changed by somebody else"):
         service.apply(TWO, show=once(forget))
     assert (99, {}, 1) == (service.state.serial, dict(service.state.queue), len(service.wire.creates))
 
@@ -132,7 +132,7 @@ class TestSaveHolds:
                 busy[0] = False
 
         store.on_effect = between
-        with pytest.raises(StateConflict, match="again and again"):
+        with pytest.raises(StateConflict, match="state is busy"):
             save_holds(store, with_hold, new_ids())
 
     def test_there_must_be_a_state(self) -> None:

@@ -34,7 +34,7 @@ def test_the_submission_too_many_waits_for_the_minute_to_pass() -> None:
 
 
 def test_a_request_leaves_the_count_a_minute_after_it_was_sent() -> None:
-    """The minute slides: who waits, waits for the oldest request to be a minute old, not for the clock's full minute."""
+    """The minute slides: who waits, waits for the oldest request to be a minute old, not for a full minute."""
     service = Service()
     provider = limited(service, submissions_per_minute=2)
     for second in (0, 50):

@@ -79,7 +79,8 @@ def a_metric(value: object, region: str | None = None, name: str = JOBS) -> dict
 
 
 @pytest.mark.parametrize(
-    ("told", "value"), [("4", 4), (4, 4), ("0", 0), ("-1", UNLIMITED), (-1, UNLIMITED), ("9223372036854775807", 2**63 - 1)]
+    ("told", "value"),
+    [("4", 4), (4, 4), ("0", 0), ("-1", UNLIMITED), (-1, UNLIMITED), ("9223372036854775807", 2**63 - 1)],
 )
 def test_a_limit_reads_the_same_from_both_services(told: object, value: int) -> None:
     """Numbers come as text or as numbers, and -1 stands for no limit."""
@@ -141,7 +142,7 @@ def test_a_quota_is_found_by_its_name_and_place(rows: list[LimitRow], location: 
     ],
 )
 def test_the_limits_come_with_who_told_them(transport: Broken, limits: Limits) -> None:
-    """Every quota of the catalogue is found by its name in either service; the second is asked where the first fails."""
+    """Every quota of the catalogue is found by name in either service; the second is asked where the first fails."""
     assert limits == read_limits(an_http(transport), PROJECT, NAMES)
 
 

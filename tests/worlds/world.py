@@ -133,19 +133,29 @@ class Weather:
 Step = Declare | Remove | Rename | Run | Pass | Foreign | Interfere | Weather
 
 
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Slots the project has, slots the manifests count on, what happens over quota, and our own cap."""
+
+    slots: int
+    told: int
+    over_quota: OverQuota
+    max_slots: int | None
+
+
 class World:
     """A service, the manifests as they stand, and the promises."""
 
-    def __init__(self, *, slots: int, told: int, over_quota: OverQuota, max_slots: int | None = None) -> None:
+    def __init__(self, quota: Quota) -> None:
         self.service = Service(
-            concurrent_jobs=slots, over_quota=over_quota, locations=LOCATIONS, stride=timedelta(minutes=1)
+            concurrent_jobs=quota.slots, over_quota=quota.over_quota, locations=LOCATIONS, stride=timedelta(minutes=1)
         )
         self.service.wire.on_effect = self._before_and_after
         self.service.store.on_effect = self._before_and_after
         self.manifests: dict[str, Manifest] = {}
-        self._stack = a_stack(quota=QuotaSettings(concurrent_jobs=told, max_slots=max_slots))
-        self._slots = told if max_slots is None else min(told, max_slots)
-        self._limit = told
+        self._stack = a_stack(quota=QuotaSettings(concurrent_jobs=quota.told, max_slots=quota.max_slots))
+        self._slots = quota.told if quota.max_slots is None else min(quota.told, quota.max_slots)
+        self._limit = quota.told
         self._desired = desired_of(stack=self._stack)
         self._dies_at: int | None = None
         self._effects = 0
@@ -399,10 +409,3 @@ def _records(state: State) -> list[Record]:
 
 def _address_of(job: Resource, state: State) -> str:
     return _named(state).get(job["name"], str(job["labels"]["tuneform-name"]))
-
-
-def run_world(world: World, steps: Sequence[Step]) -> None:
-    """Let everything happen in turn, then let it come to rest."""
-    for step in steps:
-        world.take(step)
-    world.settle()
