@@ -1,10 +1,10 @@
 """The polling rule alone, in simulated time: how busy it keeps the slots, and how many calls that takes.
 
-Jobs of an hour on average, lognormal, one in ten ending early, a queue that never empties. A look is one list of the one
-location with own jobs; before a submission, and once an hour, all 31 locations are listed. Beside it a fixed pause, and
-the loop of Google's own samples: one thread a job that sleeps a minute, asks for its job, and starts the next one when
-it has ended. `formula` is 1 - (p/2 + c)/L for the mean pause p, the latency c of a create, and the mean length L.
-The loop as it really runs is measured in bench/waiting.py.
+Jobs of an hour on average, lognormal, one in ten ending early, a queue that never empties. A look is one list of the
+one location with own jobs; before a submission, and once an hour, all 31 locations are listed. Beside it a fixed pause,
+and the loop of Google's own samples: one thread a job that sleeps a minute, asks for its job, and starts the next one
+when it has ended. `formula` is what one job at a time would come to, with mean pause p, latency of a create c and mean
+length L: L / (L + p/2 + c). The loop as it really runs is measured in bench/waiting.py.
 
     python bench/polling.py [DAYS]
 """
@@ -43,7 +43,7 @@ class Figures:
 
     @property
     def formula(self) -> float:
-        return 1.0 - (self.pause_s / 2 + CREATE_S) / (self.length_s + self.pause_s / 2 + CREATE_S)
+        return self.length_s / (self.length_s + self.pause_s / 2 + CREATE_S)
 
 
 class Jobs:
@@ -129,7 +129,7 @@ def row(name: str, figures: Figures, beside: Figures) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    until_s = float(arguments[0] if arguments else 100) * 24 * HOUR_S
+    until_s = float(arguments[0] if arguments else 20) * 24 * HOUR_S
     print("                           busy  formula  pause s   calls/h  calls ratio  idle ratio")
     for slots in SLOTS:
         # Many slots tell as much in less time.

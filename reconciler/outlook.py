@@ -13,8 +13,8 @@ from reconciler.model.job import LiveJob
 from reconciler.model.observation import Observation
 from reconciler.quota import LaneRules, Ledger, own_job_names, take_ledger
 from reconciler.scheduler import Surroundings, admit
+from reconciler.serving import serving_order
 from reconciler.state.parents import parent_states
-from reconciler.state.queue import queue_order, queue_places
 from reconciler.state.records import State, Ticket
 from reconciler.state.unseen import unseen_attempts
 
@@ -63,12 +63,12 @@ def look_out(desired: Desired, state: State, observation: Observation, rules: La
     """The outlook from one look at the project; the forecast assumes that nobody else starts jobs meanwhile."""
     rules = rules or LaneRules()
     ledger = take_ledger(desired.stack.quota, state, observation, rules)
-    tickets = queue_order(state.queue.values())
+    tickets = serving_order(desired, state.queue.values(), observation, ledger)
     lessons = learn(observation.jobs)
     running = _running(state, observation, rules, lessons)
     expected = _expected(desired, tickets, running, ledger, rules, lessons, observation.at)
     reasons = _reasons(desired, state, observation, ledger, rules, tickets)
-    places = queue_places(tickets)
+    places = {ticket.address: place for place, ticket in enumerate(tickets, start=1)}
     wanted = desired.by_address()
     return Outlook(
         at=observation.at,
@@ -189,4 +189,3 @@ def _slots(state: State, observation: Observation, running: Mapping[str, Running
         for job in sorted(observation.jobs, key=lambda one: (one.created_at, one.name))
         if job.is_active
     )
-

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import erfc, exp, log, pi, sqrt
-from statistics import fmean, pstdev
+from statistics import fmean
 
 # A slot may stand idle for so much of a job's length on average, before the next in line is submitted.
 IDLE_SHARE = 0.005
@@ -52,7 +52,8 @@ def pause_s(watched: Sequence[Watched], *, is_waiting: bool, jitter: float, idle
 def _hazard(elapsed_s: float, samples_s: Sequence[float]) -> float:
     """The chance per second that a job of this age ends now, lengths being lognormal, or that it fails."""
     logs = [log(max(1.0, sample)) for sample in samples_s]
-    middle, sigma = fmean(logs), max(_SIGMA_MIN, pstdev(logs))
+    middle = fmean(logs)
+    sigma = max(_SIGMA_MIN, sqrt(fmean((each - middle) ** 2 for each in logs)))
     failing = _FAILURES_PER_LENGTH / exp(middle)
     if elapsed_s <= 0:
         return failing

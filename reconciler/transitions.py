@@ -14,6 +14,7 @@ from reconciler.model.desired import DesiredModel
 from reconciler.model.job import LiveJob
 from reconciler.model.observation import Observation
 from reconciler.plan import Action, Change, Reason
+from reconciler.state.parents import ParentState
 from reconciler.state.records import Attempt, Because, Intent, Origin, Record, State, Ticket
 
 
@@ -248,6 +249,16 @@ def note_ended(state: State, observation: Observation) -> tuple[State, tuple[tup
         records[address] = replace(record, attempts=(*record.attempts[:-1], current))
         ended.append((address, job))
     return (replace(state, records=records), tuple(ended)) if ended else (state, ())
+
+
+def note_ready(state: State, parents: Mapping[str, ParentState], now: datetime) -> State:
+    """The state that knows since when tickets could start, whose parent has just become ready: their age counts so."""
+    ready = {
+        address: replace(ticket, ready_at=now)
+        for address, ticket in state.queue.items()
+        if ticket.ready_at is None and parents.get(address) is ParentState.READY
+    }
+    return replace(state, queue={**state.queue, **ready}) if ready else state
 
 
 def intend(state: State, tickets: Collection[Ticket], wanted: Mapping[str, DesiredModel], now: datetime) -> State:

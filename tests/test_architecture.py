@@ -39,6 +39,7 @@ FLOORS: Mapping[str, int] = {
     "recovery": 6,
     "forecast": 5,
     "polling": 5,
+    "serving": 5,
     "audit": 5,
     "policy": 5,
     "backends": 5,

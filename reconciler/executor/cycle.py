@@ -27,10 +27,10 @@ from reconciler.planner.make import make_plan
 from reconciler.providers.observe import observe
 from reconciler.quota import Ledger, own_job_names, take_ledger
 from reconciler.scheduler import Cycle, Deferral, Surroundings, admit
+from reconciler.serving import serving_order
 from reconciler.state.held import Held, refreshed
 from reconciler.state.history import Entry, EntryKind
 from reconciler.state.parents import parent_states
-from reconciler.state.queue import queue_order
 from reconciler.state.records import Attempt, Because, State
 from reconciler.state.unseen import SETTLE_TIME, unseen_attempts
 from reconciler.transitions import (
@@ -40,6 +40,7 @@ from reconciler.transitions import (
     described,
     drop_settled_intents,
     note_ended,
+    note_ready,
 )
 
 
@@ -168,6 +169,7 @@ def _decide(effects: Effects, held: Held, desired: Desired, scope: frozenset[str
     state, doubled = settle_duplicates(effects, state, observation)
     state = _settled(effects, state, observation)
     state = _with_follow_ups(effects, state, desired, observation, scope)
+    state = note_ready(state, parent_states(state.queue.values(), desired, state, observation), observation.at)
     held = save(effects, held, state)
     end_duplicates(effects, doubled)
     ledger = take_ledger(desired.stack.quota, held.state, observation, effects.rules)
@@ -267,7 +269,8 @@ def _admit(
     ledger: Ledger,
     scope: frozenset[str],
 ) -> Cycle:
-    tickets = queue_order(ticket for address, ticket in state.queue.items() if address in scope)
+    mine = (ticket for address, ticket in state.queue.items() if address in scope)
+    tickets = serving_order(desired, mine, observation, ledger)
     wanted = desired.by_address()
     around = Surroundings(
         active_jobs=frozenset(job.name for job in observation.jobs if job.is_active),

@@ -238,6 +238,10 @@ class QuotaSpec(BaseModel):
     maxSlots: Annotated[
         NonNegative | None, Field(description="How many of them this stack may use; all where not set.")
     ] = None
+    order: Annotated[
+        Literal["fifo", "soonest"],
+        Field(description="fifo: first come, first served, a class of priority worth a day. soonest: shortest first."),
+    ] = "fifo"
 
 
 class SimulatorSpec(BaseModel):

@@ -35,7 +35,7 @@ def stack_of(manifest: StackManifest, origin: Origin) -> Stack:
         source=origin.source_of(),
         endpoint=spec.endpoint.rstrip("/") if spec.endpoint else None,
         catalogue_as_of=date.fromisoformat(spec.catalogueAsOf) if spec.catalogueAsOf else None,
-        quota=QuotaSettings(concurrent_jobs=quota.concurrentJobs, max_slots=quota.maxSlots)
+        quota=QuotaSettings(concurrent_jobs=quota.concurrentJobs, max_slots=quota.maxSlots, order=quota.order)
         if quota
         else QuotaSettings(),
         simulator=_simulator(spec.simulator, state, folder) if spec.endpoint == SIMULATOR else None,

@@ -73,10 +73,14 @@ class DesiredModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotaSettings:
-    """Limits of the queue. `concurrent_jobs` None means `auto`; `max_slots` None means no limit of our own."""
+    """The queue of a stack. `concurrent_jobs` None means `auto`; `max_slots` None means no limit of our own.
+
+    `order` is "fifo", first come, first served by class, or "soonest", the shortest expected first.
+    """
 
     concurrent_jobs: int | None = None
     max_slots: int | None = None
+    order: Literal["fifo", "soonest"] = "fifo"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
