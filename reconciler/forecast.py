@@ -169,7 +169,7 @@ class _Lengths:
         history = self._histories.get(count)
         if history is None:
             # Few samples spread less than what they come from; drawing even fewer of them makes up for it.
-            history = self._histories[count] = [int(random() * count) for _ in range(max(1, count - 2))]
+            history = self._histories[count] = [int(random() * count) for _ in range(max(2, count - 2))]
         return samples_s[history[int(random() * len(history))]]
 
 
