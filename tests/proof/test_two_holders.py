@@ -155,12 +155,13 @@ def test_a_create_on_its_way_for_any_time_leaves_one_job(scene: Scene, sleeper: 
 
 @pytest.mark.long
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
-def test_every_order_leaves_one_job(scene: Scene) -> None:
+def test_every_order_leaves_one_job(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     """The same for every order of the steps of two processes that makes a difference, none left out."""
     tally, orders = Tally(), Orders()
     for choose in orders:
         judge(scene, choose, tally, lambda: f"turns {orders.turns()}", waits=SHORT)
-    sys.stderr.write(f"{scene.name}: {tally}\n")
+    with capsys.disabled():
+        sys.stdout.write(f"\n{scene.name}: {tally}\n")
     assert [] == tally.wrong
     assert tally.schedules > 1000
     assert tally.doubled > 0

@@ -29,7 +29,7 @@ NAMES = ("a", "b", "c", "d")
 CHILDREN = ("kid", "cousin")
 STEPS_MAX_COUNT = 22
 WORLDS_COUNT = 40
-MANY_WORLDS_COUNT = 3_000
+MANY_WORLDS_COUNT = 2_000
 
 Draw = Callable[[Random], Step]
 
