@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from reconciler.durations import Durations, learn
 from reconciler.forecast import Expected, Range, Running, Waiting, forecast, left_s
@@ -15,6 +15,7 @@ from reconciler.quota import LaneRules, Ledger, own_job_names, take_ledger
 from reconciler.scheduler import Surroundings, admit
 from reconciler.serving import serving_order
 from reconciler.state.parents import parent_states
+from reconciler.state.queue import CLASS_WORTH, waits_since
 from reconciler.state.records import State, Ticket
 from reconciler.state.unseen import unseen_attempts
 
@@ -145,6 +146,8 @@ def _expected(
     known = [ticket for ticket in tickets if ticket.address in wanted]
     if free is None:
         return {ticket.address: Expected(address=ticket.address, start=None, end=None) for ticket in tickets}
+    # A dependency that is met later falls back in the line only where the line goes by age.
+    is_fifo = desired.stack.quota.order == "fifo"
     waiting = [
         Waiting(
             address=ticket.address,
@@ -152,6 +155,8 @@ def _expected(
             samples_s=lessons.samples_s(wanted[ticket.address].base_model, wanted[ticket.address].fields),
             after=ticket.parent,
             not_before=ticket.not_before,
+            since=waits_since(ticket) if is_fifo else None,
+            credit=ticket.priority.rank * CLASS_WORTH if is_fifo else timedelta(0),
         )
         for ticket in known
     ]

@@ -31,4 +31,6 @@ def serving_order(
         length_s = lessons.expected_s(str(job.fields.get("baseModel")), job.fields)
         elapsed_s = (observation.at - (job.started_at or job.created_at)).total_seconds()
         busy_s += 0.0 if length_s is None else max(0.0, length_s - elapsed_s)
-    return soonest_order(line, expected_s, slots=ledger.limit, busy_s=busy_s, now=observation.at)
+    slots = ledger.limit - ledger.held
+    slots = slots if ledger.max_slots is None else min(slots, ledger.max_slots)
+    return soonest_order(line, expected_s, slots=max(1, slots), busy_s=busy_s, now=observation.at)
