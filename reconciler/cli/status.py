@@ -20,21 +20,27 @@ def command(manifests: Path, as_json: bool) -> int:
 
     Reads state and live jobs; changes nothing. Exits 3 when a wanted model failed.
     """
-    from reconciler.cli.session import open_session
+    from reconciler.cli.session import open_session, with_limits
+    from reconciler.outlook import look_out
     from reconciler.reconcile import look
+    from reconciler.renderers.queue_text import encode_queue, expected_rows
     from reconciler.renderers.status_json import encode_status
     from reconciler.renderers.status_text import render_status
     from reconciler.status import Phase, statuses
     from reconciler.transitions import adopt_intents
 
-    session = open_session(manifests)
+    session = with_limits(open_session(manifests))
     observation = look(session.effects)
     # Seen, not written: a submission whose answer was lost shows as what it became.
     state = adopt_intents(session.held.state, observation)
-    found = statuses(session.desired, state, observation)
+    outlook = look_out(session.desired, state, observation, session.effects.rules)
+    found = statuses(session.desired, state, observation, {row.address: row.why for row in outlook.rows})
     if as_json:
-        result_json(encode_status(session.desired.stack, state, observation, found))
+        queue = encode_queue(outlook, state.holds)["queue"]
+        result_json({**encode_status(session.desired.stack, state, observation, found), "queue": queue})
     else:
-        result(render_status(found, observation.at, style_for(sys.stdout, manifests)))
+        style = style_for(sys.stdout, manifests)
+        expected = expected_rows(outlook, state.queue.keys(), style)
+        result("\n\n".join(one for one in (render_status(found, observation.at, style), expected) if one))
     failed = any(one.is_desired and one.phase in (Phase.FAILED, Phase.GONE) for one in found)
     return ExitCode.MODEL_FAILED if failed else ExitCode.DONE
