@@ -18,7 +18,8 @@ from reconciler.cli.options import lock_option, manifests_option
 def command(address: str, manifests: Path, auto_approve: bool, lock_timeout_s: float) -> int:
     """Cancel the running job of ADDRESS, and take it out of the queue.
 
-    It stays cancelled until `tuneform retry ADDRESS`: applying the manifests again does not bring it back.
+    A cancelled job stays cancelled until `tuneform retry ADDRESS`. What only waited comes back with the next apply, as
+    long as a manifest declares it.
     """
     from reconciler.cli.applying import Request, confirmed, refuse_unasked
     from reconciler.cli.leasing import finished, leased
@@ -38,6 +39,10 @@ def command(address: str, manifests: Path, auto_approve: bool, lock_timeout_s: f
     session = open_session(manifests, report=Progress(sys.stderr).report)
     observation = look(session.effects)
     state = adopt_intents(session.held.state, observation)
+    if address in state.intents:
+        raise UsageError(
+            "It is being submitted", f"A create of {address} was sent and is not listed yet. Try again soon."
+        )
     record, ticket = state.records.get(address), state.queue.get(address)
     if record is None and ticket is None:
         raise UsageError("There is nothing to cancel", f"The state knows nothing of {address}. See `tuneform status`.")
